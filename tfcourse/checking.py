@@ -1,0 +1,352 @@
+"""Checks: what a right answer promises, and the report on one submission.
+
+The same checks serve the student's command line, the notebook, CI and the grader. A check
+is a function of the submission (the module under test) in an exercise's `checks.py`:
+
+    @check(task="residual_block")
+    def stride_two_halves_the_image(submission):
+        block = submission.residual_block((32, 32, 16), filters=32, stride=2)
+        assert block.output_shape == (None, 16, 16, 32), explain(
+            "stride 2 must halve height and width",
+            expected=(None, 16, 16, 32),
+            received=block.output_shape,
+        )
+
+The name is the promise; the message says which mistake it was, what was expected and what
+was received. No TensorFlow at import.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import linecache
+import re
+import sys
+import time
+import traceback
+import types
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from tfcourse.catalog import Exercise
+
+Status = Literal["pass", "todo", "fail", "error"]
+# The worst status of its checks is a task's status; the first here is the worst.
+STATUSES: tuple[Status, ...] = ("error", "fail", "todo", "pass")
+TODO_PATTERN = re.compile(r"exercise \d\d: write ([\w.]+)\(\)")
+MAX_MESSAGE_CHARACTERS = 600
+MAX_VALUE_CHARACTERS = 120
+
+CheckFunction = Callable[[Any], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One promise about one task."""
+
+    name: str
+    task: str
+    function: CheckFunction
+    timeout_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckResult:
+    """What one check said; `message` is empty when it passed."""
+
+    name: str
+    status: Status
+    message: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskReport:
+    """The results of one task's checks."""
+
+    task: str
+    status: Status
+    points: int  # Earned: all of the task's points, or 0.
+    checks: tuple[CheckResult, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The results of one submission to one exercise."""
+
+    exercise: str  # Folder name, `01_deep_mlp`.
+    status: Status
+    points: int
+    tasks: tuple[TaskReport, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, as `tfcourse check --json` prints it."""
+        return dataclasses.asdict(self)
+
+
+def check(
+    *, task: str, timeout_seconds: float = 20.0
+) -> Callable[[CheckFunction], CheckFunction]:
+    """Return a decorator that declares a check of `task`.
+
+    Args:
+        task: Function that the student writes, as in exercise.toml.
+        timeout_seconds: Wall time after which the check counts as endless.
+    """
+
+    def declare(function: CheckFunction) -> CheckFunction:
+        declared = Check(function.__name__, task, function, timeout_seconds)
+        function.declared_check = declared  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+def explain(mistake: str, *, expected: object, received: object) -> str:
+    """Return an assertion message: the mistake, what was expected, what was received.
+
+    >>> explain("the head must give logits", expected="a sum other than 1", received=1.0)
+    'the head must give logits: expected a sum other than 1, got 1.0'
+    """
+    return f"{mistake}: expected {describe(expected)}, got {describe(received)}"
+
+
+def describe(value: object) -> str:
+    """Return a short text for any value, arrays and models by shape and dtype.
+
+    Never raises and never returns more than a line: the value comes from a submission.
+    """
+    try:
+        text = value if isinstance(value, str) else _describe(value)
+    except Exception as error:
+        text = f"a {type(value).__name__} whose repr raises {type(error).__name__}"
+    text = " ".join(text.split())
+    if len(text) > MAX_VALUE_CHARACTERS:
+        text = text[: MAX_VALUE_CHARACTERS - 1] + "…"
+    return text
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}" if value != int(value or 0) else repr(value)
+    if hasattr(value, "output_shape") and hasattr(value, "input_shape"):
+        return f"{type(value).__name__} model {value.input_shape} → {value.output_shape}"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        dtype = getattr(value.dtype, "name", value.dtype)
+        shape = tuple(value.shape)
+        size = 1
+        for length in shape:
+            size *= length if isinstance(length, int) else 0
+        if 0 < size <= 8 and hasattr(value, "__array__"):
+            return f"{dtype} {list(shape)} {value.__array__().tolist()}"
+        return f"{dtype} {list(shape)} array"
+    return repr(value)
+
+
+def collect(checks_module: types.ModuleType) -> tuple[Check, ...]:
+    """Return the checks that a module declares, in the order of their definition."""
+    return tuple(
+        value.declared_check
+        for value in vars(checks_module).values()
+        if isinstance(getattr(value, "declared_check", None), Check)
+    )
+
+
+def select(
+    checks: Iterable[Check], exercise: Exercise, task: str | None = None
+) -> tuple[Check, ...]:
+    """Return the checks by the order of the exercise's tasks, or those of one task.
+
+    Raises:
+        UserError: If the exercise has no such task.
+    """
+    wanted = [exercise.task(task)] if task else exercise.tasks
+    checks = tuple(checks)
+    return tuple(
+        entry for item in wanted for entry in checks if entry.task == item.function
+    )
+
+
+def run_check(entry: Check, submission: Any, *, seed: int = 0) -> CheckResult:
+    """Return the result of one check on a submission, random generators seeded before.
+
+    Only KeyboardInterrupt passes through; whatever else a submission raises is a result.
+    """
+    started = time.perf_counter()
+    set_seed(seed)
+    status, message = _outcome(entry, submission)
+    seconds = round(time.perf_counter() - started, 3)
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        message = message[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+    return CheckResult(entry.name, status, message, seconds)
+
+
+def _outcome(entry: Check, submission: Any) -> tuple[Status, str]:
+    owner = submission
+    for part in entry.task.split("."):
+        owner = getattr(owner, part, None)
+    if owner is None:
+        return "error", f"your file does not define {entry.task}()"
+    try:
+        entry.function(submission)
+    except KeyboardInterrupt:
+        raise
+    except AssertionError as error:
+        in_student_code = student_line(error, submission)
+        where = in_student_code or returned_line(owner, submission)
+        message = str(error) or f"{entry.name.replace('_', ' ')}: this does not hold"
+        if in_student_code:
+            message = f"AssertionError in your code: {error}"
+        return "fail", message + where
+    except BaseException as error:
+        todo = TODO_PATTERN.search(str(error))
+        if todo and isinstance(error, NotImplementedError):
+            written = todo[1] == entry.task
+            return "todo", "" if written else f"write {todo[1]}() first"
+        where = student_line(error, submission)
+        if where:
+            return "error", error_summary(error) + where
+        return "fail", (
+            f"the check can't use what {entry.task}() returned: {error_summary(error)}"
+            + returned_line(owner, submission)
+        )
+    return "pass", ""
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, numpy and, where it is loaded, Keras and TensorFlow."""
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        keras.utils.set_random_seed(seed)
+        return
+    import random
+
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
+
+
+def error_summary(error: BaseException) -> str:
+    """Return an exception as one line: its type and the line that says most.
+
+    Errors from traced code repeat their stack as text below "in user code:"; there the
+    last line is the message.
+    """
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    if isinstance(error, SystemExit):
+        return f"your code calls sys.exit({error.code!r}), which ends the program"
+    if isinstance(error, SyntaxError):
+        source = (error.text or "").strip()
+        return f"SyntaxError: {error.msg}, line {error.lineno}: `{source[:100]}`"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    line = lines[-1] if lines[0].startswith("in user code") else lines[0]
+    if line.startswith(f"{type(error).__name__}:"):
+        line = line.split(":", 1)[1].strip()
+    return f"{type(error).__name__}: {line[:300]}"
+
+
+def student_line(error: BaseException, submission: Any) -> str:
+    """Return ` (FILE:LINE: code)` for the deepest frame in the submission's file, or ``."""
+    filename = getattr(submission, "__file__", None)
+    if not filename:
+        return ""
+    found = None
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == filename:
+            found = number
+    traced = re.findall(rf'File "{re.escape(filename)}", line (\d+)', _text(error))
+    if traced:
+        found = int(traced[-1])
+    return _location(filename, found) if found else ""
+
+
+def returned_line(function: Any, submission: Any) -> str:
+    """Return ` (FILE:LINE: code)` for the last return statement of a task's function."""
+    filename = getattr(submission, "__file__", None)
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    function = getattr(function, "python_function", function)  # tf.function
+    code = getattr(function, "__code__", None)
+    if not filename or code is None or code.co_filename != filename:
+        return ""
+    last = code.co_firstlineno
+    try:
+        tree = ast.parse("".join(linecache.getlines(filename)))
+    except (SyntaxError, ValueError):
+        return _location(filename, last)
+    for node in ast.walk(tree):
+        is_task = isinstance(node, ast.FunctionDef) and node.name == code.co_name
+        if is_task and _first_line(node) == code.co_firstlineno:
+            returns = [n.lineno for n in ast.walk(node) if isinstance(n, ast.Return)]
+            last = max(returns, default=node.lineno)
+    return _location(filename, last)
+
+
+def _first_line(node: ast.FunctionDef) -> int:
+    return min([node.lineno, *(entry.lineno for entry in node.decorator_list)])
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def _location(filename: str, number: int) -> str:
+    code = linecache.getline(filename, number).strip()
+    short = "/".join(filename.replace("\\", "/").split("/")[-2:])
+    return f" ({short}:{number}: `{code[:100]}`)"
+
+
+def build_report(
+    exercise: Exercise, checks: Iterable[Check], results: Iterable[CheckResult]
+) -> Report:
+    """Return the report from results in the order of `checks`."""
+    by_task: dict[str, list[CheckResult]] = {}
+    for entry, result in zip(checks, results, strict=True):
+        by_task.setdefault(entry.task, []).append(result)
+    tasks = []
+    for name, task_results in by_task.items():
+        status = worst_status(result.status for result in task_results)
+        points = exercise.task(name).points if status == "pass" else 0
+        tasks.append(TaskReport(name, status, points, tuple(task_results)))
+    return Report(
+        exercise=exercise.name,
+        status=worst_status(task.status for task in tasks),
+        points=sum(task.points for task in tasks),
+        tasks=tuple(tasks),
+    )
+
+
+def worst_status(statuses: Iterable[Status]) -> Status:
+    """Return the worst of the statuses; of none, `error`: nothing checked is no pass."""
+    found = set(statuses)
+    if not found:
+        return "error"
+    return next(status for status in STATUSES if status in found)
+
+
+def run(
+    exercise: Exercise,
+    checks: Iterable[Check],
+    submission: Any,
+    *,
+    seed: int = 0,
+    on_result: Callable[[Check, CheckResult], None] | None = None,
+) -> Report:
+    """Return the report of all `checks` on a submission, run in this process."""
+    checks = tuple(checks)
+    results = []
+    for entry in checks:
+        result = run_check(entry, submission, seed=seed)
+        results.append(result)
+        if on_result:
+            on_result(entry, result)
+    return build_report(exercise, checks, results)
