@@ -60,7 +60,10 @@ def test_the_region_becomes_one_raise_and_the_rest_stays():
 
 
 def test_the_enclosing_function_is_the_task():
-    assert [region.task for region in find_regions(SOLUTION)] == ["double", "Layer.call"]
+    assert [region.task for region in find_regions(SOLUTION)] == [
+        "double",
+        "Layer.call",
+    ]
     assert "return y" in solution_lines(SOLUTION)
 
 
@@ -97,14 +100,24 @@ def body(text: str) -> str:
         (f"def f(x):\n    {BEGIN}\n    return x\n    {END}\n", 2, "no docstring"),
         (body(f"{BEGIN}\n{END}\nreturn x\n"), 3, "no whole statement"),
         (body(f"if x:\n    {BEGIN}\n    x = 1\n    {END}\nreturn x\n"), 4, "whole"),
-        (body(f"if x:\n    pass\n    {BEGIN}\n    x = 1\nreturn x\n{END}\n"), 5, "cuts"),
+        (
+            body(f"if x:\n    pass\n    {BEGIN}\n    x = 1\nreturn x\n{END}\n"),
+            5,
+            "cuts",
+        ),
         (body(f"{BEGIN}\nreturn x\n    {END}\n"), 3, "indented"),
         (
-            body(f'def g(y):\n    """Return y."""\n    {BEGIN}\n    return y\n    {END}\n'),
+            body(
+                f'def g(y):\n    """Return y."""\n    {BEGIN}\n    return y\n    {END}\n'
+            ),
             5,
             "function inside a function",
         ),
-        (body(f"{BEGIN}\nx = 1\n{END}\n{BEGIN}\nreturn x\n{END}\n"), 6, "second region"),
+        (
+            body(f"{BEGIN}\nx = 1\n{END}\n{BEGIN}\nreturn x\n{END}\n"),
+            6,
+            "second region",
+        ),
         (
             body(f"{BEGIN}\nreturn x\n") + body(f"x = 1\n{END}\nreturn x\n"),
             3,
@@ -165,9 +178,7 @@ def test_nothing_leaks_and_the_rest_is_kept(case):
     assert [region.task for region in find_regions(text)] == tasks
     assert skeleton.count("raise NotImplementedError") == len(tasks)
     assert make_skeleton(skeleton, 1) == skeleton
-    signatures = [
-        (node.name, ast.get_docstring(node)) for node in ast.parse(text).body
-    ]
+    signatures = [(node.name, ast.get_docstring(node)) for node in ast.parse(text).body]
     assert signatures == [
         (node.name, ast.get_docstring(node)) for node in ast.parse(skeleton).body
     ]
@@ -186,7 +197,9 @@ def test_a_lost_or_doubled_marker_never_passes(case, data):
             [
                 lines[:index] + lines[index + 1 :],
                 lines[:index] + [lines[index]] + lines[index:],
-                lines[:index] + [lines[index].replace("SOLU", "SOUL")] + lines[index + 1 :],
+                lines[:index]
+                + [lines[index].replace("SOLU", "SOUL")]
+                + lines[index + 1 :],
                 lines[:index] + [lines[index].lower()] + lines[index + 1 :],
             ]
         )

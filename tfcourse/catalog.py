@@ -1,11 +1,9 @@
-"""The exercises, read from `exercises/*/exercise.toml` into frozen records.
-
-No TensorFlow here: `tfcourse list` must answer in a fraction of a second.
-"""
+"""The exercises, read from `exercises/*/exercise.toml` into frozen records."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 import tomllib
@@ -118,12 +116,18 @@ class Exercise:
         )
 
     def path(self, filename: str) -> Path:
-        """Return the path of one of the exercise's files, such as `checks.py`."""
+        """Return the path of one of its files."""
         return self.folder / filename
 
 
 def exercises_folder() -> Path:
-    """Return the folder that holds the exercises: the wheel's, else the checkout's."""
+    """Return the folder of exercises: TFCOURSE_EXERCISES_DIR, the wheel's, the checkout's.
+
+    The variable is for teachers with exercises of their own.
+    """
+    own = os.environ.get("TFCOURSE_EXERCISES_DIR")
+    if own:
+        return Path(own)
     packaged = Path(__file__).parent / "_exercises"
     if packaged.is_dir():
         return packaged
@@ -171,9 +175,7 @@ def find_exercise(
             if int(wanted) == exercise.number:
                 return exercise
     numbers = ", ".join(str(exercise.number) for exercise in catalog)
-    raise UserError(
-        f"there is no exercise {wanted[:40]!r}; there are {numbers} (see: tfcourse list)"
-    )
+    raise UserError(f"there is no exercise {wanted[:40]!r}; there are {numbers}")
 
 
 def load_exercise(folder: Path) -> Exercise:
@@ -253,7 +255,9 @@ def _refuse_unknown(table: dict[str, Any], known: frozenset[str], where: str) ->
 
 
 def _task_from_table(table: dict[str, Any]) -> Task:
-    _refuse_unknown(table, frozenset({"function", "minutes", "points", "hints"}), "task")
+    _refuse_unknown(
+        table, frozenset({"function", "minutes", "points", "hints"}), "task"
+    )
     if not table["hints"]:
         raise ValueError(f"task {table['function']} has no hints")
     return Task(
@@ -280,8 +284,7 @@ def _tier_from_table(name: str, table: dict[str, Any]) -> Tier:
 def load_module(path: Path, name: str) -> ModuleType:
     """Return the module at `path`, imported under the unique name `name`.
 
-    The module stays in `sys.modules` (dataclasses look themselves up there); an older
-    one under the same name is replaced.
+    It stays in `sys.modules`, where dataclasses look themselves up.
     """
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

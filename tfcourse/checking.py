@@ -18,25 +18,24 @@ was received. No TensorFlow at import.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import linecache
 import re
 import sys
 import time
-import traceback
 import types
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from tfcourse.catalog import Exercise
+from tfcourse.messages import error_summary, explain, returned_line, student_line
 
 Status = Literal["pass", "todo", "fail", "error"]
 # The worst status of its checks is a task's status; the first here is the worst.
 STATUSES: tuple[Status, ...] = ("error", "fail", "todo", "pass")
 TODO_PATTERN = re.compile(r"exercise \d\d: write ([\w.]+)\(\)")
 MAX_MESSAGE_CHARACTERS = 600
-MAX_VALUE_CHARACTERS = 120
+
+__all__ = ["Check", "CheckResult", "Report", "TaskReport", "check", "explain", "run"]
 
 CheckFunction = Callable[[Any], None]
 
@@ -101,47 +100,6 @@ def check(
         return function
 
     return declare
-
-
-def explain(mistake: str, *, expected: object, received: object) -> str:
-    """Return an assertion message: the mistake, what was expected, what was received.
-
-    >>> explain("the head must give logits", expected="a sum other than 1", received=1.0)
-    'the head must give logits: expected a sum other than 1, got 1.0'
-    """
-    return f"{mistake}: expected {describe(expected)}, got {describe(received)}"
-
-
-def describe(value: object) -> str:
-    """Return a short text for any value, arrays and models by shape and dtype.
-
-    Never raises and never returns more than a line: the value comes from a submission.
-    """
-    try:
-        text = value if isinstance(value, str) else _describe(value)
-    except Exception as error:
-        text = f"a {type(value).__name__} whose repr raises {type(error).__name__}"
-    text = " ".join(text.split())
-    if len(text) > MAX_VALUE_CHARACTERS:
-        text = text[: MAX_VALUE_CHARACTERS - 1] + "…"
-    return text
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}" if value != int(value or 0) else repr(value)
-    if hasattr(value, "output_shape") and hasattr(value, "input_shape"):
-        return f"{type(value).__name__} model {value.input_shape} → {value.output_shape}"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        dtype = getattr(value.dtype, "name", value.dtype)
-        shape = tuple(value.shape)
-        size = 1
-        for length in shape:
-            size *= length if isinstance(length, int) else 0
-        if 0 < size <= 8 and hasattr(value, "__array__"):
-            return f"{dtype} {list(shape)} {value.__array__().tolist()}"
-        return f"{dtype} {list(shape)} array"
-    return repr(value)
 
 
 def collect(checks_module: types.ModuleType) -> tuple[Check, ...]:
@@ -225,84 +183,6 @@ def set_seed(seed: int) -> None:
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed)
-
-
-def error_summary(error: BaseException) -> str:
-    """Return an exception as one line: its type and the line that says most.
-
-    Errors from traced code repeat their stack as text below "in user code:"; there the
-    last line is the message.
-    """
-    try:
-        text = str(error)
-    except Exception:
-        text = ""
-    if isinstance(error, SystemExit):
-        return f"your code calls sys.exit({error.code!r}), which ends the program"
-    if isinstance(error, SyntaxError):
-        source = (error.text or "").strip()
-        return f"SyntaxError: {error.msg}, line {error.lineno}: `{source[:100]}`"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    line = lines[-1] if lines[0].startswith("in user code") else lines[0]
-    if line.startswith(f"{type(error).__name__}:"):
-        line = line.split(":", 1)[1].strip()
-    return f"{type(error).__name__}: {line[:300]}"
-
-
-def student_line(error: BaseException, submission: Any) -> str:
-    """Return ` (FILE:LINE: code)` for the deepest frame in the submission's file, or ``."""
-    filename = getattr(submission, "__file__", None)
-    if not filename:
-        return ""
-    found = None
-    for frame, number in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_filename == filename:
-            found = number
-    traced = re.findall(rf'File "{re.escape(filename)}", line (\d+)', _text(error))
-    if traced:
-        found = int(traced[-1])
-    return _location(filename, found) if found else ""
-
-
-def returned_line(function: Any, submission: Any) -> str:
-    """Return ` (FILE:LINE: code)` for the last return statement of a task's function."""
-    filename = getattr(submission, "__file__", None)
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    function = getattr(function, "python_function", function)  # tf.function
-    code = getattr(function, "__code__", None)
-    if not filename or code is None or code.co_filename != filename:
-        return ""
-    last = code.co_firstlineno
-    try:
-        tree = ast.parse("".join(linecache.getlines(filename)))
-    except (SyntaxError, ValueError):
-        return _location(filename, last)
-    for node in ast.walk(tree):
-        is_task = isinstance(node, ast.FunctionDef) and node.name == code.co_name
-        if is_task and _first_line(node) == code.co_firstlineno:
-            returns = [n.lineno for n in ast.walk(node) if isinstance(n, ast.Return)]
-            last = max(returns, default=node.lineno)
-    return _location(filename, last)
-
-
-def _first_line(node: ast.FunctionDef) -> int:
-    return min([node.lineno, *(entry.lineno for entry in node.decorator_list)])
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:
-        return ""
-
-
-def _location(filename: str, number: int) -> str:
-    code = linecache.getline(filename, number).strip()
-    short = "/".join(filename.replace("\\", "/").split("/")[-2:])
-    return f" ({short}:{number}: `{code[:100]}`)"
 
 
 def build_report(

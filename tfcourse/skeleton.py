@@ -82,6 +82,21 @@ def solution_lines(text: str, filename: str = "solution.py") -> list[str]:
     return [line for line in inside if line]
 
 
+def solution_sources(text: str, filename: str = "solution.py") -> dict[str, str]:
+    """Return each task's function as the reference writes it, without the markers."""
+    lines = _lines(text)
+    sources = {}
+    nodes = {function.name: function.node for function in _functions(ast.parse(text))}
+    for region in find_regions(text, filename):
+        node = nodes[region.task]
+        last = max(_last_line(node), region.end)
+        kept = lines[_first_line(node) - 1 : last]
+        sources[region.task] = "".join(
+            line for line in kept if line.strip() not in (BEGIN, END)
+        )
+    return sources
+
+
 def find_regions(text: str, filename: str = "solution.py") -> list[Region]:
     """Return the solution regions from top to bottom.
 
@@ -97,7 +112,9 @@ def find_regions(text: str, filename: str = "solution.py") -> list[Region]:
         if marker == BEGIN:
             if opened:
                 raise SkeletonError(
-                    filename, line, f"nested {BEGIN}: the one in line {opened[0]} is open"
+                    filename,
+                    line,
+                    f"nested {BEGIN}: the one in line {opened[0]} is open",
                 )
             opened = (line, column)
         elif opened is None:
@@ -132,7 +149,9 @@ def _markers(text: str, filename: str) -> list[tuple[str, int, int]]:
             if token.string in (BEGIN, END):
                 if token.line[:column].strip():
                     raise SkeletonError(
-                        filename, line, f"misplaced {token.string}: not alone on its line"
+                        filename,
+                        line,
+                        f"misplaced {token.string}: not alone on its line",
                     )
                 found.append((token.string, line, column))
             elif _looks_like_a_marker(token.string):
