@@ -1,0 +1,335 @@
+"""One run of an exercise: its folder, TensorBoard logs, figures, progress, result.
+
+logs/runs/01_deep_mlp/lab-20261120-153000/
+    result.json       metrics, seconds, device, versions, data, seed, config
+    figures/*.png
+    <name>/train/     event files, and so on: ordinary TensorBoard logs
+    resume/           until the run is finished: what `--resume` goes on from
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import io
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from tfcourse import runtime
+from tfcourse.errors import UserError
+from tfcourse.progress import FitProgress, LiveProgress
+from tfcourse.resume import ResumePoints, seed_everything
+from tfcourse.run_folder import (
+    RESULT_NAME,
+    lock,
+    make_run_folder,
+    read_json,
+    unfinished_run_folder,
+    unlock,
+    write_bytes,
+    write_json,
+    writing,
+)
+from tfcourse.tensorboard_logs import EventFiles, TrainingLog
+
+FORMAT = 1
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_.=+-]+(/[A-Za-z0-9_.=+-]+)*")
+
+Item = TypeVar("Item")
+
+
+class Run:
+    """One run's folder and everything that is written into it.
+
+    Args:
+        directory: The run's folder.
+        exercise: Name of the exercise, such as `01_deep_mlp`.
+        tier: smoke, lab or full.
+        seed: Seed of the run.
+        resume: Whether to go on with the run that lies in `directory`.
+        show_progress: Whether to print progress.
+        submission: The learner's file that is trained, if not the reference.
+
+    Raises:
+        UserError: If the folder can't be written, holds another run, or another process
+            works on it.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        exercise: str = "",
+        tier: str = "",
+        seed: int = 0,
+        resume: bool = False,
+        show_progress: bool = True,
+        submission: str | None = None,
+    ):
+        self.directory = Path(directory)
+        self.exercise = exercise
+        self.tier = tier
+        self.seed = seed
+        self._live = LiveProgress(show=show_progress)
+        self._events = EventFiles(self.directory)
+        self._started = time.perf_counter()
+        with writing(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+        if not lock(self.directory):
+            raise UserError(f"another process works on {self.directory}")
+        earlier = read_json(self.directory / RESULT_NAME)
+        self.resumed = resume and isinstance(earlier, dict)
+        if earlier is not None and not resume:
+            raise UserError(
+                f"{self.directory} already holds a run; "
+                "resume it or choose another folder"
+            )
+        self._result: dict[str, Any] = {
+            "format": FORMAT,
+            "status": "running",
+            "exercise": exercise,
+            "tier": tier,
+            "metrics": {},
+            "seconds": 0.0,
+            "device": runtime.current().device_name(),
+            "precision": runtime.current().precision,
+            "versions": runtime.versions(),
+            "data": [],
+            "seed": seed,
+            "config": {},
+            "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "submission": submission,
+        }
+        self._seconds_before = 0.0
+        if self.resumed:
+            self._take_up(earlier)
+        self._write_result()
+
+    @classmethod
+    def create(
+        cls,
+        exercise_name: str,
+        tier: str,
+        *,
+        seed: int,
+        resume: bool = False,
+        root: str | Path = "logs/runs",
+        **options: Any,
+    ) -> Run:
+        """Return a new run below `root`, or with `resume` the newest unfinished one.
+
+        Raises:
+            UserError: If the folder can't be written, or the unfinished run has another
+                seed.
+        """
+        parent = Path(root) / exercise_name
+        folder = unfinished_run_folder(parent, tier) if resume else None
+        if resume and folder is None:
+            print(f"nothing to resume in {parent} for tier {tier}: starts a new run")
+        resume = folder is not None
+        if folder is None:
+            folder = make_run_folder(parent, tier)
+        return cls(
+            folder,
+            exercise=exercise_name,
+            tier=tier,
+            seed=seed,
+            resume=resume,
+            **options,
+        )
+
+    def callbacks(
+        self,
+        name: str,
+        *,
+        epochs: int,
+        train_ds: tf.data.Dataset | None = None,
+        histograms: bool = True,
+        others: Sequence[keras.callbacks.Callback] = (),
+    ) -> list[keras.callbacks.Callback]:
+        """Return the callbacks of one `fit`: logs below `name`, progress, resume points.
+
+        Args:
+            name: Name of the stage, unique in the run: `linear`, `deep`.
+            epochs: As given to `fit`.
+            train_ds: The shuffled `tf.data` set that is given to `fit`, so that a
+                resumed run goes on in the same order. Arrays given to
+                `tfcourse.training.fit` need nothing.
+            histograms: Whether to write histograms of the weights.
+            others: Callbacks with a state of their own, such as `EarlyStopping`: they
+                are put into the list, and their state goes into the resume points.
+        """
+        folder = self._resume_folder(name)
+        points = ResumePoints(
+            folder,
+            seed=self.seed,
+            name=name,
+            resume=self.resumed,
+            train_ds=train_ds,
+            others=others,
+            say=self._live.line,
+            saved=self._write_result,
+        )
+        return [
+            FitProgress(self._live, name, epochs),
+            TrainingLog(self._events, name, histograms=histograms),
+            *others,
+            # Last, so that a point is written when the others have seen the epoch.
+            points,
+        ]
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Return `compute()`, stored under `name`; a resumed run reads what was stored.
+
+        The result must be plain data (JSON); it comes back as JSON has it: tuples as
+        lists, keys as texts.
+        """
+        path = self._resume_folder(name) / "value.json"
+        stored = read_json(path) if self.resumed else None
+        if isinstance(stored, dict) and "value" in stored:
+            value = stored["value"]
+        else:
+            seed_everything(self.seed, name)
+            value = json.loads(json.dumps(plain(compute())))
+            write_json(path, {"value": value})
+            self._write_result()
+        seed_everything(self.seed, name, "end")
+        return value
+
+    def progress(self, iterable: Iterable[Item], label: str) -> Iterator[Item]:
+        """Return the items one by one, with a live bar."""
+        return self._live.track(iterable, label)
+
+    def scalars(self, name: str, values: Mapping[str, float], step: int) -> None:
+        """Write scalars for TensorBoard, below `name`."""
+        self._events.scalars(name, values, step)
+
+    def text(self, name: str, markdown: str) -> None:
+        """Write a text in Markdown for TensorBoard."""
+        self._events.text(name, markdown)
+
+    def image(self, name: str, images: np.ndarray, step: int = 0) -> None:
+        """Write images for TensorBoard.
+
+        Args:
+            name: Tag.
+            images: uint8, or float in [0, 1], [n, height, width] or
+                [n, height, width, channels].
+            step: Step.
+        """
+        self._events.image(name, images, step)
+
+    def figure(self, name: str, matplotlib_figure: Figure) -> Path:
+        """Write `figures/<name>.png` and the same as an image for TensorBoard."""
+        buffer = io.BytesIO()
+        matplotlib_figure.savefig(buffer, format="png")
+        path = self.directory / "figures" / f"{_checked(name)}.png"
+        write_bytes(path, buffer.getvalue())
+        self._events.png(name, buffer.getvalue())
+        return path
+
+    def hparams(
+        self, trial_name: str, hparams: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> None:
+        """Record one trial for TensorBoard's HParams, below `study/<trial_name>`."""
+        self._events.hparams(_checked(trial_name), hparams, metrics)
+
+    def projector(
+        self,
+        name: str,
+        vectors: np.ndarray,
+        labels: Sequence[object],
+        images: np.ndarray | None = None,
+    ) -> None:
+        """Write files for TensorBoard's embedding projector, below `name`.
+
+        Args:
+            name: Name of the embedding.
+            vectors: float [n, dimensions].
+            labels: One per vector.
+            images: One thumbnail per vector: uint8, or float in [0, 1],
+                [n, height, width] or [n, height, width, channels].
+        """
+        self._events.projector(_checked(name), vectors, labels, images)
+
+    def record_data(self, info: Any) -> None:
+        """Print which data the run uses, and keep it for the result."""
+        record = plain(info)
+        if record not in self._result["data"]:
+            self._result["data"].append(record)
+            note = f" ({record['note']})" if record.get("note") else ""
+            self._live.line(
+                f"data: {record['name']}/{record['split']}, {record['num_examples']} "
+                f"examples, source {record['source']}: {record['origin']}{note}"
+            )
+            self._write_result()
+
+    def finish(self, metrics: Mapping[str, float], config: Any) -> Path:
+        """Write the complete `result.json` and return its path."""
+        self._result["metrics"] = {key: float(value) for key, value in metrics.items()}
+        self._result["config"] = plain(config)
+        self._result["status"] = "complete"
+        self._write_result()
+        self._events.close()
+        shutil.rmtree(self.directory / "resume", ignore_errors=True)
+        unlock(self.directory)
+        return self.directory / RESULT_NAME
+
+    def _take_up(self, earlier: dict[str, Any]) -> None:
+        if earlier.get("seed") != self.seed:
+            raise UserError(
+                f"the unfinished run {self.directory} has seed {earlier.get('seed')}; "
+                f"resume it with --seed {earlier.get('seed')}, or start a new run"
+            )
+        self._seconds_before = float(earlier.get("seconds", 0.0))
+        self._result["data"] = earlier.get("data", [])
+        self._result["date"] = earlier.get("date", self._result["date"])
+        self._live.line(f"resumes {self.directory}")
+
+    def _write_result(self) -> None:
+        elapsed = time.perf_counter() - self._started
+        self._result["seconds"] = round(self._seconds_before + elapsed, 2)
+        write_json(self.directory / RESULT_NAME, self._result)
+
+    def _resume_folder(self, name: str) -> Path:
+        return self.directory / "resume" / _checked(name)
+
+
+def _checked(name: str) -> str:
+    if not NAME_PATTERN.fullmatch(name):
+        raise ValueError(
+            "a name must consist of letters, digits, _ . = + - and / between parts; "
+            f"got {name!r}"
+        )
+    return name
+
+
+def plain(value: Any) -> Any:
+    """Return the value as plain data that JSON can hold.
+
+    >>> plain({"shape": (28, 28), "mean": np.float32(0.5), "path": Path("a")})
+    {'shape': [28, 28], 'mean': 0.5, 'path': 'a'}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
