@@ -94,9 +94,9 @@ def main(arguments: list[str] | None = None) -> None:
     run.add_argument("request", help="a RunRequest as JSON")
     options = parser.parse_args(arguments)
     if options.command == "run":
-        from tfcourse.execution import RunRequest, execute
+        from tfcourse.execution import execute, request_from_json
 
-        sys.exit(execute(RunRequest(**json.loads(options.request))))
+        sys.exit(execute(request_from_json(options.request)))
     with open(options.events, "a", encoding="utf-8") as events:
         run_checks(
             options.exercise,

@@ -34,6 +34,19 @@ class RunRequest:
     runs: str = "logs/runs"
 
 
+def request_from_json(text: str) -> RunRequest:
+    """Return the request that a JSON object describes.
+
+    Raises:
+        ValueError: If the text is no such object.
+    """
+    try:
+        stored = json.loads(text)
+        return RunRequest(**{**stored, "settings": tuple(stored["settings"])})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no request for a run: {error}") from None
+
+
 def execute(request: RunRequest) -> int:
     """Run an exercise; print what was measured and promised. Return the exit code."""
     try:
@@ -55,25 +68,28 @@ def _execute(request: RunRequest) -> int:
         os.environ["TFCOURSE_DATA_DIR"] = request.data_dir
     exercise = find_exercise(request.exercise)
     from tfcourse import runtime
+    from tfcourse.run_folder import unfinished_run_folder
     from tfcourse.runs import Run
 
-    run = None
     if request.resume:
-        run = Run.create(
-            exercise.name, request.tier, seed=0, resume=True, root=request.runs
-        )
-        request = resumed_request(request, run.directory / REQUEST_NAME)
+        parent = Path(request.runs) / exercise.name
+        folder = unfinished_run_folder(parent, request.tier)
+        if folder:
+            request = resumed_request(request, folder / REQUEST_NAME)
     module = _load(exercise, request)
     config = make_config(module, request)
-    chosen = runtime.configure(seed=config.seed)
-    print(chosen.describe())
-    if run is None:
-        run = Run.create(
-            exercise.name, request.tier, seed=config.seed, root=request.runs
-        )
-        stored = dataclasses.asdict(request)
-        (run.directory / REQUEST_NAME).write_text(json.dumps(stored, indent=1))
-    run.submission = request.file
+    runtime.configure(seed=config.seed)
+    run = Run.create(
+        exercise.name,
+        request.tier,
+        seed=config.seed,
+        resume=request.resume,
+        root=request.runs,
+        submission=request.file,
+    )
+    if not run.resumed:
+        stored = json.dumps(dataclasses.asdict(request), indent=1)
+        (run.directory / REQUEST_NAME).write_text(stored, encoding="utf-8")
     print(f"run: {run.directory}", flush=True)
     metrics = _run_main(module, config, run, request)
     run.finish(metrics, config)
@@ -88,9 +104,8 @@ def resumed_request(request: RunRequest, path: Path) -> RunRequest:
         UserError: If the new request contradicts it, or it can't be read.
     """
     try:
-        stored = json.loads(path.read_text())
-        first = RunRequest(**{**stored, "settings": tuple(stored["settings"])})
-    except (OSError, ValueError, KeyError, TypeError):
+        first = request_from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         raise UserError(f"{path} is missing or damaged: start a new run") from None
     for name in ("file", "settings", "seed", "data_dir"):
         new, old = getattr(request, name), getattr(first, name)
@@ -146,8 +161,8 @@ def make_config(module: Any, request: RunRequest) -> Any:
     Raises:
         UserError: If the tier, a name or a value does not fit.
     """
-    config = getattr(module, request.tier.upper(), None)
-    if not dataclasses.is_dataclass(config):
+    config: Any = getattr(module, request.tier.upper(), None)
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise UserError(
             f"{request.file or request.exercise} defines no Config "
             f"{request.tier.upper()} for the tier {request.tier}"
@@ -203,13 +218,9 @@ def parse_value(name: str, text: str, kind: Any) -> Any:
             return text
     except (ValueError, KeyError):
         pass
-    word = getattr(kind, "__name__", str(kind))
-    if typing.get_origin(kind) is tuple:
-        word = "list such as 64,32"
-    raise UserError(
-        f"--set {name}={text[:40]}: {name} takes a {word}"
-        + (" (a finite one)" if kind is float else "")
-    )
+    words = {int: "a whole number", float: "a finite number", bool: "true or false"}
+    word = words.get(kind, "a list such as 64,32")
+    raise UserError(f"--set {name}={text[:40]}: {name} takes {word}")
 
 
 def _print_outcome(

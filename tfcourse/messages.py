@@ -142,8 +142,9 @@ def returned_line(function: Any, submission: Any) -> str:
     except (SyntaxError, ValueError):
         return _location(code.co_filename, last)
     for node in ast.walk(tree):
-        is_task = isinstance(node, ast.FunctionDef) and node.name == code.co_name
-        if is_task and _first_line(node) == code.co_firstlineno:
+        if not isinstance(node, ast.FunctionDef) or node.name != code.co_name:
+            continue
+        if _first_line(node) == code.co_firstlineno:
             returns = [n.lineno for n in ast.walk(node) if isinstance(n, ast.Return)]
             last = max(returns, default=node.lineno)
     return _location(code.co_filename, last)

@@ -41,7 +41,7 @@ import tfcourse
 RUN = """\
 from tfcourse.runs import Run
 
-main(SMOKE, Run("logs/runs/{name}/notebook"))
+main(SMOKE, Run.create("{name}", "smoke", seed=SMOKE.seed))
 """
 BOARD = """\
 %load_ext tensorboard
@@ -125,7 +125,7 @@ def make_notebook(exercise: Exercise, skeleton: str, handout: str) -> str:
         cell["metadata"] = {}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     nbformat.validate(notebook)
-    return nbformat.writes(notebook) + "\n"
+    return str(nbformat.writes(notebook)) + "\n"
 
 
 METADATA = {

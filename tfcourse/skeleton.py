@@ -192,7 +192,7 @@ def _functions(tree: ast.Module) -> list[_Function]:
 
 
 def _first_line(statement: ast.stmt) -> int:
-    decorators = getattr(statement, "decorator_list", [])
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
     return min([statement.lineno, *(entry.lineno for entry in decorators)])
 
 

@@ -1,0 +1,148 @@
+"""The wheel, the README's commands and the declared dependencies."""
+
+import ast
+import configparser
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tfcourse import results
+from tfcourse.catalog import load_catalog
+
+ROOT = Path(__file__).parents[1]
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}
+
+
+def run(*command, **options):
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, **options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Return the `tfcourse` of a wheel that was installed in an empty environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    files = run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines()
+    for name in files:
+        if (ROOT / name).is_file():
+            target = source / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
+    run(sys.executable, "-m", "pip", *build, "-w", folder, source)
+    (wheel,) = folder.glob("tfcourse-*.whl")
+    environment = folder / "environment"
+    run(sys.executable, "-m", "venv", environment)
+    scripts = environment / ("Scripts" if os.name == "nt" else "bin")
+    install = ["install", "--no-deps", "--no-index", "-q"]
+    run(scripts / "python", "-m", "pip", *install, wheel)
+    # The dependencies are those of the tests, so that no network is needed; a path in a
+    # .pth file brings packages, but not this checkout's editable install.
+    purelib = run(
+        scripts / "python",
+        "-c",
+        "import sysconfig; print(sysconfig.get_path('purelib'))",
+    ).strip()
+    Path(purelib, "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return scripts / "tfcourse"
+
+
+def clean_environment(tmp_path):
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return {**kept, "TFCOURSE_HOME": str(tmp_path)}
+
+
+def test_the_wheel_brings_the_exercises(installed, tmp_path):
+    env = clean_environment(tmp_path)
+    listed = json.loads(run(installed, "list", "--json", cwd=tmp_path, env=env))
+    assert [entry["name"] for entry in listed] == [e.name for e in load_catalog()]
+    table = json.loads(run(installed, "results", "--json", cwd=tmp_path, env=env))
+    assert len(table) == len(results.rows(load_catalog()))
+    where = run(
+        installed.parent / "python",
+        "-c",
+        "import tfcourse; print(tfcourse.__file__)",
+        cwd=tmp_path,
+        env=env,
+    )
+    assert str(ROOT) not in where
+
+
+def test_an_installed_course_checks_a_file(installed, tmp_path):
+    env = clean_environment(tmp_path)
+    run(installed, "start", "1", cwd=tmp_path, env=env)
+    exercise = load_catalog()[0]
+    solution = exercise.path("solution.py").read_text(encoding="utf-8")
+    (tmp_path / "work" / f"{exercise.name}.py").write_text(solution, encoding="utf-8")
+    report = json.loads(run(installed, "check", "1", "--json", cwd=tmp_path, env=env))
+    assert report["status"] == "pass"
+
+
+def test_the_readmes_table_is_fresh():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert results.updated_readme(readme, results.rows(load_catalog())) == readme, (
+        "stale: tfcourse results --write"
+    )
+
+
+def test_ci_calls_the_readmes_test_command():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    install = '-r requirements.txt -e ".[test]" && pytest\n'
+    assert f"    pip install {install}" in readme
+    assert install in script
+
+
+def test_every_import_is_declared():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    declared = {
+        re.split(r"[<>=! ]", line)[0].lower().replace("-", "_")
+        for line in config["options"]["install_requires"].splitlines()
+        if line and not line.startswith("#")
+    }
+    paths = [*(ROOT / "tfcourse").rglob("*.py"), *(ROOT / "exercises").rglob("*.py")]
+    missing = {}
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names = [node.module]
+            for name in names:
+                top = name.split(".")[0]
+                package = DISTRIBUTIONS.get(top, top).lower().replace("-", "_")
+                if top not in sys.stdlib_module_names | {"tfcourse"} | declared:
+                    if package not in declared:
+                        missing.setdefault(top, path.name)
+    assert not missing
+
+
+def test_every_dependency_is_pinned():
+    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8").lower()
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    extras = config["options.extras_require"]["test"]
+    lines = config["options"]["install_requires"].splitlines() + extras.splitlines()
+    for line in lines:
+        name = re.split(r"[<>=! ]", line)[0].lower()
+        if name and not line.startswith("#"):
+            assert re.search(rf"^{re.escape(name)}==", pins, re.MULTILINE), name
+
+
+def test_the_version_stands_in_one_place():
+    from tfcourse import __version__
+
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {__version__}\n" in citation
