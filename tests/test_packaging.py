@@ -111,22 +111,21 @@ def test_every_import_is_declared():
         for line in config["options"]["install_requires"].splitlines()
         if line and not line.startswith("#")
     }
-    paths = [*(ROOT / "tfcourse").rglob("*.py"), *(ROOT / "exercises").rglob("*.py")]
-    missing = {}
-    for path in paths:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                names = [node.module]
-            for name in names:
-                top = name.split(".")[0]
-                package = DISTRIBUTIONS.get(top, top).lower().replace("-", "_")
-                if top not in sys.stdlib_module_names | {"tfcourse"} | declared:
-                    if package not in declared:
-                        missing.setdefault(top, path.name)
-    assert not missing
+    known = sys.stdlib_module_names | {"tfcourse"}
+    for path in [*ROOT.glob("tfcourse/**/*.py"), *ROOT.glob("exercises/*/*.py")]:
+        for name in imported_packages(path) - known:
+            package = DISTRIBUTIONS.get(name, name).lower().replace("-", "_")
+            assert package in declared, f"{path.name} imports {name}"
+
+
+def imported_packages(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
 
 
 def test_every_dependency_is_pinned():

@@ -122,15 +122,19 @@ def _check_once(
     from tfcourse.check_process import check_file
     from tfcourse.console import ReportPrinter
 
-    printer = ReportPrinter(Console(), exercise)
-    on_result = None if as_json else printer.result
-    run = check_file(
-        exercise, path, task=task, timeout_seconds=timeout, on_result=on_result
-    )
+    console = Console(quiet=as_json)
+    printer = ReportPrinter(console, exercise)
+    with console.status("loading TensorFlow, then checking"):
+        run = check_file(
+            exercise,
+            path,
+            task=task,
+            timeout_seconds=timeout,
+            on_result=printer.result,
+        )
     if as_json:
         print(json.dumps(run.report.to_dict(), indent=1))
-    else:
-        printer.end(run)
+    printer.end(run)
     own = workspace.file(exercise)
     if own and own.resolve() == path.resolve():
         try:
