@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ def list_sets(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
     """List the sets: size, licence, what is there."""
     from tfcourse import data
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for spec in data.catalogue():
         found = data.status(spec.name, _existing(data_dir))
         rows.append(

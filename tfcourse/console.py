@@ -163,5 +163,5 @@ def report_html(report: Report) -> str:
         f"<b>{html.escape(report.exercise)}</b>: "
         f"<b style='color:{colour}'>{report.status}</b>, {report.points} points "
         f"({', '.join(counts)})"
-        f"<table style='width:100%'>{''.join(rows)}</table></div>"
+        f"<table style='width:100%;color:inherit'>{''.join(rows)}</table></div>"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import json
 import math
 import os
@@ -54,6 +55,12 @@ def execute(request: RunRequest) -> int:
     except UserError as error:
         print(f"tfcourse: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        reason = f"{error.strerror}: {error.filename or request.runs}"
+        print(f"tfcourse: {reason}; make room, then --resume", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         number = find_exercise(request.exercise).number
         print(
@@ -68,7 +75,7 @@ def _execute(request: RunRequest) -> int:
         os.environ["TFCOURSE_DATA_DIR"] = request.data_dir
     exercise = find_exercise(request.exercise)
     from tfcourse import runtime
-    from tfcourse.run_folder import unfinished_run_folder
+    from tfcourse.run_folder import unfinished_run_folder, write_json
     from tfcourse.runs import Run
 
     if request.resume:
@@ -88,8 +95,7 @@ def _execute(request: RunRequest) -> int:
         submission=request.file,
     )
     if not run.resumed:
-        stored = json.dumps(dataclasses.asdict(request), indent=1)
-        (run.directory / REQUEST_NAME).write_text(stored, encoding="utf-8")
+        write_json(run.directory / REQUEST_NAME, dataclasses.asdict(request))
     print(f"run: {run.directory}", flush=True)
     metrics = _run_main(module, config, run, request)
     run.finish(metrics, config)
