@@ -1,8 +1,7 @@
 """Figures: small builders that return a matplotlib `Figure` in one consistent look.
 
 No pyplot and no global state: a figure is freed with its last reference, and nothing
-depends on a display. The colours can be told apart by colour-blind readers (Okabe and
-Ito, 2008), and lines carry their names where there is room.
+depends on a display. Lines carry their names at their ends where there is room.
 """
 
 from __future__ import annotations
@@ -10,57 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-# Blue, vermillion, green, purple, orange, sky blue, black: Okabe and Ito's palette
-# without its yellow, which is too pale for lines on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GREY = "#6B6B6B"
-DOTS_PER_INCH = 110
+from tfcourse.figure_style import (
+    COLOURS,
+    GREY,
+    INK,
+    MAX_NAMED_LINES,
+    label_line_ends,
+    new_figure,
+    set_log_scale,
+    set_title,
+)
 
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelcolor": "#333333",
-    "axes.edgecolor": "#999999",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.8,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "lines.linewidth": 1.8,
-    "legend.frameon": False,
-    "savefig.dpi": DOTS_PER_INCH,
-    "figure.dpi": DOTS_PER_INCH,
-}
-
-
-def new_figure(
-    rows: int = 1, columns: int = 1, *, width: float = 8.0, height: float = 3.4
-) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure in the course's look, and its axes in reading order.
-
-    Args:
-        rows: Rows of axes.
-        columns: Columns of axes.
-        width: Width of the whole figure in inches; 8 fills a notebook's column.
-        height: Height of the whole figure in inches.
-    """
-    with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.ravel())
+__all__ = [
+    "COLOURS",
+    "GREY",
+    "INK",
+    "confusion_matrix",
+    "factor_effects",
+    "histogram",
+    "image_grid",
+    "label_line_ends",
+    "lines",
+    "loss_curves",
+    "new_figure",
+    "set_log_scale",
+    "set_title",
+]
 
 
 def loss_curves(
@@ -81,24 +59,31 @@ def loss_curves(
         panels.append(metric)
     figure, axes = new_figure(1, len(panels), width=4.2 * len(panels) + 0.6)
     for ax, key in zip(axes, panels, strict=True):
+        names = {}
         for index, (name, history) in enumerate(histories.items()):
             colour = COLOURS[index % len(COLOURS)]
-            label = name
-            for curve, style in ((f"val_{key}", "-"), (key, "--")):
+            for curve, style in ((key, "--"), (f"val_{key}", "-")):
                 values = history.get(curve, ())
                 if len(values):
                     epochs = np.arange(1, len(values) + 1)
                     marker = "o" if len(values) < 3 else ""
-                    ax.plot(
-                        epochs, values, style, color=colour, label=label, marker=marker
+                    (line,) = ax.plot(
+                        epochs, values, style, color=colour, marker=marker, lw=1.8
                     )
-                    label = "_"
-        ax.set_title(key.replace("_", " "))
+                    last = line
+            names[last] = name
+        set_title(ax, key.replace("_", " "))
         ax.set_xlabel("epoch")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if log_loss:
-        axes[0].set_yscale("log")
-    axes[-1].legend(title="validation —   training - -", fontsize=9)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if key == "loss" and log_loss:
+            set_log_scale(ax, "y")
+        if ax is axes[-1]:
+            label_line_ends(ax, names)
+    handles = [
+        Line2D([], [], color=GREY, linestyle=style, label=label)
+        for style, label in (("--", "training"), ("-", "validation"))
+    ]
+    axes[0].legend(handles=handles, frameon=False, fontsize=9)
     return figure
 
 
@@ -113,15 +98,20 @@ def lines(
 ) -> Figure:
     """Return one panel of named lines; each curve is a pair of x and y values."""
     figure, (ax,) = new_figure(width=7.0, height=3.6)
+    names = {}
     for index, (name, (x_values, y_values)) in enumerate(curves.items()):
-        ax.plot(x_values, y_values, color=COLOURS[index % len(COLOURS)], label=name)
+        colour = COLOURS[index % len(COLOURS)]
+        marker = "o" if len(x_values) <= 20 else ""
+        (line,) = ax.plot(x_values, y_values, marker=marker, ms=4, lw=1.8, color=colour)
+        names[line] = name
     if log_x:
-        ax.set_xscale("log")
+        set_log_scale(ax, "x")
     if log_y:
-        ax.set_yscale("log")
-    ax.set(title=title, xlabel=x_label, ylabel=y_label)
-    if len(curves) > 1:
-        ax.legend()
+        set_log_scale(ax, "y")
+    set_title(ax, title)
+    ax.set(xlabel=x_label, ylabel=y_label)
+    if 1 < len(names) <= MAX_NAMED_LINES:
+        label_line_ends(ax, names)
     return figure
 
 
@@ -138,13 +128,13 @@ def histogram(
     edges = np.histogram_bin_edges(everything, bins=num_bins)
     for index, (name, values) in enumerate(samples.items()):
         colour = COLOURS[index % len(COLOURS)]
-        ax.hist(np.ravel(values), edges, histtype="stepfilled", color=colour, alpha=0.3)
-        ax.hist(
-            np.ravel(values), edges, histtype="step", color=colour, label=name, lw=1.6
-        )
-    ax.set(title=title, xlabel=x_label, ylabel="count")
+        flat = np.ravel(values)
+        ax.hist(flat, edges, histtype="stepfilled", color=colour, alpha=0.3)
+        ax.hist(flat, edges, histtype="step", color=colour, label=name, lw=1.6)
+    set_title(ax, title)
+    ax.set(xlabel=x_label, ylabel="count")
     if len(samples) > 1:
-        ax.legend()
+        ax.legend(frameon=False)
     return figure
 
 
@@ -180,7 +170,7 @@ def confusion_matrix(
                 ha="center",
                 va="center",
                 fontsize=8,
-                color="white" if dark else "#222222",
+                color="white" if dark else INK,
             )
     rotation = 45 if max(map(len, class_names)) > 3 else 0
     ticks = range(len(class_names))
@@ -189,7 +179,8 @@ def confusion_matrix(
     )
     ax.set_yticks(ticks, class_names)
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    ax.set(xlabel="predicted", ylabel="true", title=title or f"accuracy {accuracy:.2%}")
+    ax.set(xlabel="predicted", ylabel="true")
+    set_title(ax, title or f"accuracy {accuracy:.2%}")
     return figure
 
 
@@ -230,7 +221,7 @@ def image_grid(
         # Grey images ink on white: dark strokes are easier to see at this size.
         ax.imshow(image, cmap="gray_r", vmin=0, vmax=top, interpolation="nearest")
         if captioned:
-            colour = COLOURS[1] if flags[index] else "#222222"
+            colour = COLOURS[1] if flags[index] else INK
             ax.set_title(
                 str(labels[index]),
                 fontsize=8,
@@ -252,31 +243,60 @@ def factor_effects(
 ) -> Figure:
     """Return one panel per factor: the metric at each level, with spread over seeds.
 
+    The factor that moved the mean most comes first. Diamonds are means, dots are seeds.
+
     Args:
-        effects: By factor, by level, the metric of each seed.
+        effects: By factor, by level, the metric of each seed. Levels that are numbers
+            are sorted; others keep their order.
         metric: Name of the metric, for the axis.
         columns: Panels per row.
     """
+    ordered = sorted(effects, key=lambda factor: -_effect(effects[factor]))
     columns = max(1, min(columns, len(effects)))
     rows = -(-len(effects) // columns)
-    figure, axes = new_figure(rows, columns, width=8.6, height=2.7 * rows)
+    figure, axes = new_figure(
+        rows, columns, width=8.6, height=2.7 * rows + 0.2, share_y=True
+    )
     for ax in axes[len(effects) :]:
         ax.set_axis_off()
-    for index, (factor, levels) in enumerate(effects.items()):
-        ax = axes[index]
-        means = [float(np.mean(values)) for values in levels.values()]
-        for position, values in enumerate(levels.values()):
+    for index, (ax, factor) in enumerate(zip(axes, ordered, strict=False)):
+        levels = effects[factor]
+        names = list(levels)
+        if all(isinstance(name, int | float) for name in names):
+            names.sort()
+        for position, name in enumerate(names):
+            values = np.asarray(levels[name], dtype=float)
+            # Side by side, so that equal results don't hide each other.
+            spread = 0.12 * np.linspace(-1, 1, len(values)) if len(values) > 1 else [0]
             ax.plot(
-                [position] * len(values), values, "o", color=GREY, alpha=0.5, ms=3.5
+                position + np.asarray(spread), values, "o", color=GREY, alpha=0.5, ms=3
             )
-            ax.plot(
-                [position] * 2, [min(values), max(values)], color=COLOURS[0], lw=1.4
-            )
-        ax.plot(range(len(levels)), means, "D", color=COLOURS[0], ms=6)
-        ax.set_xticks(range(len(levels)), [str(level) for level in levels])
+            ax.plot(position, values.mean(), "D", color=COLOURS[0], ms=6)
+        means = [float(np.mean(levels[name])) for name in names]
+        ax.plot(range(len(names)), means, color=COLOURS[0], lw=1.0, alpha=0.6)
+        texts = [str(name) for name in names]
+        crowded = sum(map(len, texts)) > 22
+        ax.set_xticks(range(len(names)), texts, fontsize=9)
+        if crowded:
+            ax.tick_params(axis="x", labelrotation=25)
         ax.margins(x=0.15)
         ax.grid(axis="x", visible=False)
-        ax.set_title(f"{factor.replace('_', ' ')}: {max(means) - min(means):.3f}")
+        # The line below the title stands where its padding makes room.
+        set_title(ax, factor.replace("_", " "), padding=17)
+        ax.text(
+            0,
+            1.03,
+            f"moves the mean by {_effect(levels):.3f}",
+            transform=ax.transAxes,
+            fontsize=8.5,
+            color=GREY,
+        )
         if index % columns == 0:
             ax.set_ylabel(metric)
     return figure
+
+
+def _effect(levels: Mapping[object, Sequence[float]]) -> float:
+    """Return how far the best level's mean lies above the worst one's."""
+    means = [float(np.mean(values)) for values in levels.values()]
+    return max(means) - min(means)
