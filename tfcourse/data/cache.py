@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VARIABLE = "TFCOURSE_CACHE_DIR"
 FORMAT = 1
 MANIFEST = "manifest.json"
+SOURCES = ("tfds", "folder")  # From the network, from a folder of original files.
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Manifest:
 
     format: int
     name: str
-    source: str  # "tfds" (from the network) or "folder".
+    source: str  # One of SOURCES.
     tfds_version: str  # Of the set, not of the package.
     originals: dict[str, str]  # File name to SHA-256.
     arrays: dict[str, dict[str, Any]]  # File name to num_bytes and sha256.
@@ -76,25 +77,43 @@ def read_manifest(spec: DatasetSpec) -> Manifest | None:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         manifest = Manifest(**json.loads(text))
-        sizes = {
-            name: int(facts["num_bytes"]) for name, facts in manifest.arrays.items()
-        }
-        expected = {_file_of(split, kind) for split in SPLITS for kind in _KINDS}
-        if manifest.format != FORMAT or sizes.keys() != expected:
-            raise ValueError("another format")
-        if manifest.originals != _registered(spec):
-            raise ValueError("other original files")
-        for name, num_bytes in sizes.items():
-            if (folder / name).stat().st_size != num_bytes:
-                raise ValueError(f"{name} has not {num_bytes:,} bytes")
+        _refuse_other(manifest, spec)
+        for name, facts in manifest.arrays.items():
+            if (folder / name).stat().st_size != facts["num_bytes"]:
+                raise ValueError(f"{name} should have {facts['num_bytes']} bytes")
     except PermissionError as error:
         raise UserError(f"{folder} can't be read: {error.strerror}") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise damaged(spec, f"{type(error).__name__}: {error}") from error
+    # The last four: JSON of another form than `write_prepared` gives it.
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{Path(error.filename).name}: {error.strerror}"
+        else:
+            reason = f"{MANIFEST}: {error or type(error).__name__}"
+        raise damaged(spec, reason) from error
     return manifest
 
 
+def _refuse_other(manifest: Manifest, spec: DatasetSpec) -> None:
+    """Raise ValueError if the manifest describes anything but this set, whole."""
+    if (manifest.format, manifest.name) != (FORMAT, spec.name):
+        raise ValueError("another format or set")
+    if manifest.originals != _registered(spec):
+        raise ValueError("other original files")
+    if manifest.tfds_version != spec.tfds_version or manifest.source not in SOURCES:
+        raise ValueError("another version or source")
+    if manifest.arrays.keys() != {_file_of(split, kind) for split, kind in _PARTS}:
+        raise ValueError("other arrays")
+
+
 _KINDS = ("images", "labels")
+_PARTS = [(split, kind) for split in SPLITS for kind in _KINDS]
 
 
 def _file_of(split: Split, kind: str) -> str:
@@ -169,8 +188,9 @@ def write_prepared(
     folder.mkdir()
     files = {}
     for split, (images, labels) in arrays.items():
-        for kind, array in (("images", images), ("labels", labels)):
+        for kind in _KINDS:
             name = _file_of(split, kind)
+            array = images if kind == "images" else labels
             files[name] = _write_array(folder / name, array)
     manifest = Manifest(
         FORMAT, spec.name, source, spec.tfds_version, _registered(spec), files

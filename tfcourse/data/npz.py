@@ -125,15 +125,16 @@ def _checked(
     Raises:
         UserError: If they are not what the set's images and labels must be.
     """
-    shapes = ((len(images), *spec.image_shape), (len(images), *spec.image_shape, 1))
+    count = images.shape[0] if images.shape else 0
+    shapes = ((count, *spec.image_shape), (count, *spec.image_shape, 1))
     if images.dtype != np.uint8 or images.shape not in shapes:
         raise UserError(
             f"{path}: x_{split} must be uint8 [n, {_text(spec.image_shape)}]; it is "
             f"{images.dtype} [{_text(images.shape)}]"
         )
-    if labels.shape not in ((len(images),), (len(images), 1)) or len(images) == 0:
+    if labels.shape not in ((count,), (count, 1)) or count == 0:
         raise UserError(
-            f"{path}: y_{split} must have one label for each of {len(images)} images "
+            f"{path}: y_{split} must have one label for each of {count} images "
             f"and at least one; its shape is [{_text(labels.shape)}]"
         )
     if labels.min() < 0 or labels.max() >= spec.num_classes:
