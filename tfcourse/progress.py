@@ -141,6 +141,9 @@ class FitProgress(keras.callbacks.ProgbarLogger):
         if self._task is None or not steps or now - self._last_shown < 0.25:
             return
         self._last_shown = now
+        # Converting the loss waits for the step: that is why it happens so rarely.
+        if logs and "loss" in logs:
+            self._logs = {**self._logs, "loss": float(logs["loss"])}
         done = self._epoch + min((batch + 1) / steps, 1.0)
         self.live.update(self._task, done, self._text(self._epoch + 1))
 

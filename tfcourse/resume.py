@@ -12,16 +12,11 @@ how many iterators were made of it: they are counted, and a resumed run makes as
 
 from __future__ import annotations
 
-import io
-import itertools
-import json
 import os
 import random
 import time
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +25,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfcourse.errors import UserError
+from tfcourse.resume_points import (
+    DamagedPointError,
+    Point,
+    decode,
+    encode,
+    restore_state,
+    saved_state,
+)
 from tfcourse.run_folder import write_bytes, writing
+from tfcourse.shuffle_order import CountedIterators
 
-FORMAT = 1
 # Writing may take this share of the training time; then some epochs write no point.
 MAX_SHARE_OF_TIME = 0.1
-
-
-@dataclass
-class Point:
-    """The state at the end of an epoch."""
-
-    num_epochs: int  # Epochs done.
-    complete: bool  # Whether `fit` has ended.
-    variables: list[np.ndarray]
-    history: dict[str, list[float]]
-    num_iterators: int = 0  # Made of the training set since the stage began.
-    callbacks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def seed_everything(*parts: object) -> None:
@@ -110,6 +101,7 @@ class ResumePoints(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Seed what draws random numbers outside the model."""
+        self.iterators.begin_epoch()
         # By now every callback has begun and set itself to its start.
         for callback, state in zip(self.others, self._waiting, strict=False):
             restore_state(callback, state)
@@ -150,7 +142,7 @@ class ResumePoints(keras.callbacks.Callback):
         self._num_epochs = point.num_epochs
         self._record = {key: list(values) for key, values in point.history.items()}
         self._waiting = point.callbacks
-        self.iterators.advance(point.num_iterators)
+        self.iterators.restore(point.data_order)
         epochs = self.params.get("epochs") or point.num_epochs
         # What Keras's own BackupAndRestore sets: `fit` starts at this epoch.
         self.model._initial_epoch = epochs if point.complete else point.num_epochs
@@ -174,9 +166,9 @@ class ResumePoints(keras.callbacks.Callback):
         point = Point(
             num_epochs=self._num_epochs,
             complete=complete,
-            variables=[variable.numpy() for variable in self._variables()],
+            variables=[np.asarray(v.numpy()) for v in self._variables()],
             history=self._record,
-            num_iterators=self.iterators.since_begin(),
+            data_order=self.iterators.state(),
             callbacks=[saved_state(callback) for callback in self.others],
         )
         newest, previous = self._paths()
@@ -198,7 +190,7 @@ class ResumePoints(keras.callbacks.Callback):
                 continue
             try:
                 point = decode(path.read_bytes())
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except (OSError, DamagedPointError):
                 damaged = True
                 continue
             if damaged:
@@ -210,134 +202,3 @@ class ResumePoints(keras.callbacks.Callback):
         if damaged:
             self.say(f"{self.name}: the resume points are damaged; starts from epoch 1")
         return None
-
-
-class CountedIterators:
-    """Counts the iterators made of a dataset, and makes a given number of them.
-
-    A dataset shuffles by seeds that it draws once per iterator, and Keras makes one or
-    two iterators per epoch, so the count alone tells where the order stands.
-    """
-
-    def __init__(self, dataset: tf.data.Dataset | None):
-        self.dataset = dataset
-        self._at_begin = 0
-        if dataset is not None and not hasattr(dataset, "num_iterators_made"):
-            dataset.num_iterators_made = 0
-            # `iter` looks at the class alone: this one object gets its own class.
-            dataset.__class__ = _counting_class(type(dataset))
-
-    def begin(self) -> None:
-        """Count from here."""
-        self._at_begin = self._total()
-
-    def since_begin(self) -> int:
-        """Return how many iterators were made since `begin`."""
-        return self._total() - self._at_begin
-
-    def advance(self, num_iterators: int) -> None:
-        """Make iterators until `num_iterators` were made since `begin`."""
-        if self.dataset is None:
-            return
-        for index in range(self.since_begin(), num_iterators):
-            iterator = iter(self.dataset)
-            if index == 0:
-                # The first pass fills the caches, as it did in the first epoch: a cache
-                # after the shuffle keeps that pass's order for good.
-                cardinality = int(self.dataset.cardinality())
-                num_batches = cardinality if cardinality >= 0 else None
-                for _ in itertools.islice(iterator, num_batches):
-                    pass
-
-    def _total(self) -> int:
-        return 0 if self.dataset is None else self.dataset.num_iterators_made
-
-
-def _counting_class(base: type) -> type:
-    def __iter__(self: Any) -> Any:
-        self.num_iterators_made += 1
-        return base.__iter__(self)
-
-    return type(base.__name__, (base,), {"__iter__": __iter__})
-
-
-def saved_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Return the callback's numbers, texts and arrays: what it counts and remembers."""
-    state = {}
-    for key, value in vars(callback).items():
-        if isinstance(value, bool | int | float | str | np.number | np.ndarray) or (
-            isinstance(value, list) and all(isinstance(v, np.ndarray) for v in value)
-        ):
-            state[key] = value
-    return state
-
-
-def restore_state(callback: keras.callbacks.Callback, state: Mapping[str, Any]) -> None:
-    """Give the callback the state that `saved_state` returned."""
-    vars(callback).update(state)
-
-
-def encode(point: Point) -> bytes:
-    """Return the point as the bytes of an npz file, which carries checksums."""
-    arrays: dict[str, np.ndarray] = {}
-
-    def store(value: Any) -> Any:
-        """Return a JSON value that stands for `value`, arrays by their names."""
-        if isinstance(value, np.ndarray):
-            key = f"array_{len(arrays)}"
-            # bfloat16 and its like are unknown to the file format: bytes and a name.
-            raw = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
-            arrays[key] = raw
-            return {"array": key, "dtype": value.dtype.name, "shape": value.shape}
-        if isinstance(value, np.number):
-            return value.item()
-        if isinstance(value, list):
-            return [store(item) for item in value]
-        if isinstance(value, dict):
-            return {key: store(item) for key, item in value.items()}
-        return value
-
-    content = {
-        "format": FORMAT,
-        "num_epochs": point.num_epochs,
-        "complete": point.complete,
-        "variables": store(point.variables),
-        "history": point.history,
-        "num_iterators": point.num_iterators,
-        "callbacks": store(point.callbacks),
-    }
-    text = np.frombuffer(json.dumps(content).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, content=text, **arrays)
-    return buffer.getvalue()
-
-
-def decode(data: bytes) -> Point:
-    """Return the point that `encode` turned into bytes.
-
-    Raises:
-        ValueError, KeyError, EOFError, zipfile.BadZipFile: If the bytes are damaged.
-    """
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        content = json.loads(arrays["content"].tobytes())
-        if content.pop("format") != FORMAT:
-            raise ValueError("unknown format")
-
-        def load(value: Any) -> Any:
-            if isinstance(value, list):
-                return [load(item) for item in value]
-            if isinstance(value, dict) and set(value) == {"array", "dtype", "shape"}:
-                dtype = tf.dtypes.as_dtype(value["dtype"]).as_numpy_dtype
-                raw = arrays[value["array"]].tobytes()
-                return np.frombuffer(raw, dtype).reshape(value["shape"]).copy()
-            if isinstance(value, dict):
-                return {key: load(item) for key, item in value.items()}
-            return value
-
-        return Point(
-            **{
-                **content,
-                "variables": load(content["variables"]),
-                "callbacks": load(content["callbacks"]),
-            }
-        )

@@ -35,11 +35,18 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"can't write {path}: {reason.lower()}; make room there or run in another "
-            "folder"
-        ) from error
+        reason = (error.strerror or str(error)).lower()
+        raise cannot_write(path, reason) from error
+
+
+def cannot_write(path: Path, reason: str) -> UserError:
+    """Return the error that says why `path` can't be written and what to do."""
+    advice = (
+        "make room there" if "space" in reason else "check the folder's permissions"
+    )
+    return UserError(
+        f"can't write {path}: {reason}; {advice}, or run in another folder"
+    )
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -105,8 +112,8 @@ def unfinished_run_folder(parent: Path, tier: str) -> Path | None:
     for path in parent.glob(f"{tier}-*/{RESULT_NAME}"):
         result = read_json(path)
         if isinstance(result, dict) and result.get("status") == "running":
-            candidates.append((path.parent.stat().st_ctime, path.parent))
-    for _, folder in sorted(candidates, reverse=True):
+            candidates.append(path.parent)
+    for folder in sorted(candidates, reverse=True):  # Names end in date and time.
         if lock(folder):
             return folder
     return None

@@ -265,13 +265,13 @@ class Run:
     def record_data(self, info: Any) -> None:
         """Print which data the run uses, and keep it for the result."""
         record = plain(info)
+        note = f" ({record['note']})" if record.get("note") else ""
+        self._live.line(
+            f"data: {record['name']}/{record['split']}, {record['num_examples']} "
+            f"examples, source {record['source']}: {record['origin']}{note}"
+        )
         if record not in self._result["data"]:
             self._result["data"].append(record)
-            note = f" ({record['note']})" if record.get("note") else ""
-            self._live.line(
-                f"data: {record['name']}/{record['split']}, {record['num_examples']} "
-                f"examples, source {record['source']}: {record['origin']}{note}"
-            )
             self._write_result()
 
     def finish(self, metrics: Mapping[str, float], config: Any) -> Path:

@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams_api
 
-from tfcourse.errors import UserError
-from tfcourse.run_folder import write_bytes, writing
+from tfcourse.run_folder import cannot_write, write_bytes, writing
 
+MIN_FREE_BYTES = 16 * 1024
 MAX_IMAGES = 16  # Per call: TensorBoard shows each in a card of its own.
 MAX_SPRITE_PIXELS = 4096  # Side of the projector's sprite sheet: WebGL's common limit.
 
@@ -51,10 +51,12 @@ class EventFiles:
                 yield
             self._writers[name].flush()
         except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0]
-            raise UserError(
-                f"can't write TensorBoard logs to {path}: {reason}"
-            ) from error
+            # The message names functions and files, and ends with the reason.
+            reason = error.message.splitlines()[0].rpartition("; ")[2].lower()
+            raise cannot_write(path, reason) from error
+        # On a full disk the writer often loses events without an error.
+        if shutil.disk_usage(path).free < MIN_FREE_BYTES:
+            raise cannot_write(path, "no space left on device")
 
     def close(self, name: str | None = None) -> None:
         """Close one writer, or all."""
