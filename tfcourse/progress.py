@@ -72,7 +72,7 @@ class LiveProgress:
     def line(self, text: str) -> None:
         """Print a line (above the bars)."""
         if self.show:
-            self.console.print(text, highlight=False, markup=False)
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def track(self, iterable: Iterable[Item], label: str) -> Iterator[Item]:
         """Yield the items, showing how many are done and how long the rest takes."""

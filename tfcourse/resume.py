@@ -58,7 +58,8 @@ class ResumePoints(keras.callbacks.Callback):
         name: The stage's name.
         resume: Whether to go on from a point that is there.
         train_ds: The shuffled `tf.data` set given to `fit`, if any.
-        others: Callbacks with a state of their own, such as `EarlyStopping`.
+        others: Callbacks with a state of their own, such as `EarlyStopping`. They stand
+            before this one in the list given to `fit`.
         say: Receives a line when a point is damaged or the stage is resumed.
         saved: Called after each point.
     """
@@ -91,7 +92,7 @@ class ResumePoints(keras.callbacks.Callback):
         self.iterators.begin()
         self._num_epochs = 0
         self._record: dict[str, list[float]] = {}
-        self._waiting: list[dict[str, Any]] = []
+        self._warned = False
         self._last_written = time.perf_counter()
         self._seconds_to_write = 0.0
         self.model._initial_epoch = None
@@ -102,10 +103,6 @@ class ResumePoints(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Seed what draws random numbers outside the model."""
         self.iterators.begin_epoch()
-        # By now every callback has begun and set itself to its start.
-        for callback, state in zip(self.others, self._waiting, strict=False):
-            restore_state(callback, state)
-        self._waiting = []
         seed = _seed((self.seed, self.name, epoch))
         random.seed(seed)
         np.random.seed(seed)
@@ -115,9 +112,15 @@ class ResumePoints(keras.callbacks.Callback):
         self._num_epochs = epoch + 1
         for key, value in (logs or {}).items():
             self._record.setdefault(key, []).append(float(value))
+        if not self._warned and not self.iterators.can_be_found():
+            self._warned = True
+            self.say(
+                f"{self.name}: `fit` does not make an iterator of train_ds for each "
+                "epoch; if this run is resumed, the order of examples will differ"
+            )
         elapsed = time.perf_counter() - self._last_written
         if elapsed * MAX_SHARE_OF_TIME >= self._seconds_to_write:
-            self._write(complete=False)
+            self._write(ended=bool(self.model.stop_training))
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Write the last point; the stage is not trained again."""
@@ -126,7 +129,7 @@ class ResumePoints(keras.callbacks.Callback):
         if history is not None:
             history.history = {key: list(v) for key, v in self._record.items()}
             history.epoch = list(range(self._num_epochs))
-        self._write(complete=True)
+        self._write(ended=True)
         seed_everything(self.seed, self.name, "end")
 
     def _restore(self, point: Point) -> None:
@@ -141,14 +144,13 @@ class ResumePoints(keras.callbacks.Callback):
             variable.assign(value)
         self._num_epochs = point.num_epochs
         self._record = {key: list(values) for key, values in point.history.items()}
-        self._waiting = point.callbacks
+        for callback, state in zip(self.others, point.callbacks, strict=False):
+            restore_state(callback, state)
         self.iterators.restore(point.data_order)
         epochs = self.params.get("epochs") or point.num_epochs
         # What Keras's own BackupAndRestore sets: `fit` starts at this epoch.
-        self.model._initial_epoch = epochs if point.complete else point.num_epochs
-        done = (
-            "complete" if point.complete else f"resumed after epoch {point.num_epochs}"
-        )
+        self.model._initial_epoch = epochs if point.ended else point.num_epochs
+        done = "complete" if point.ended else f"resumed after epoch {point.num_epochs}"
         self.say(f"{self.name}: {done}")
 
     def _variables(self) -> list[Any]:
@@ -161,11 +163,11 @@ class ResumePoints(keras.callbacks.Callback):
             variables += optimizer.variables
         return variables
 
-    def _write(self, *, complete: bool) -> None:
+    def _write(self, *, ended: bool) -> None:
         started = time.perf_counter()
         point = Point(
             num_epochs=self._num_epochs,
-            complete=complete,
+            ended=ended,
             variables=[np.asarray(v.numpy()) for v in self._variables()],
             history=self._record,
             data_order=self.iterators.state(),

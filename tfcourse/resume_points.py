@@ -25,7 +25,7 @@ class Point:
     """The state at the end of an epoch."""
 
     num_epochs: int  # Epochs done.
-    complete: bool  # Whether `fit` has ended.
+    ended: bool  # Whether `fit` has ended, or a callback has told it to end.
     variables: list[np.ndarray]
     history: dict[str, list[float]]
     data_order: dict[str, Any] = field(default_factory=dict)  # Of `shuffle_order`.
@@ -33,14 +33,25 @@ class Point:
 
 
 def saved_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Return the callback's numbers, texts and arrays: what it counts and remembers."""
-    state = {}
-    for key, value in vars(callback).items():
-        if isinstance(value, bool | int | float | str | np.number | np.ndarray) or (
-            isinstance(value, list) and all(isinstance(v, np.ndarray) for v in value)
-        ):
-            state[key] = value
-    return state
+    """Return the callback's numbers, texts and arrays: what it counts and remembers.
+
+    What can't be stored (the model, functions, files) is made anew by the callback.
+    """
+    return {
+        key: value
+        for key, value in vars(callback).items()
+        if key not in ("params", "_params") and _can_be_stored(value)
+    }
+
+
+def _can_be_stored(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_can_be_stored, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _can_be_stored(v) for k, v in value.items())
+    return value is None or isinstance(
+        value, bool | int | float | str | np.generic | np.ndarray
+    )
 
 
 def restore_state(callback: keras.callbacks.Callback, state: Mapping[str, Any]) -> None:
@@ -60,7 +71,7 @@ def encode(point: Point) -> bytes:
             raw = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
             arrays[key] = raw
             return {"array": key, "dtype": value.dtype.name, "shape": value.shape}
-        if isinstance(value, np.number):
+        if isinstance(value, np.generic):
             return value.item()
         if isinstance(value, list):
             return [store(item) for item in value]
@@ -71,7 +82,7 @@ def encode(point: Point) -> bytes:
     content = {
         "format": FORMAT,
         "num_epochs": point.num_epochs,
-        "complete": point.complete,
+        "ended": point.ended,
         "variables": store(point.variables),
         "history": point.history,
         "data_order": point.data_order,

@@ -9,13 +9,10 @@ logs/runs/01_deep_mlp/lab-20261120-153000/
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import io
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from tfcourse import runtime
+from tfcourse.embedding_projector import write_projector_files
 from tfcourse.errors import UserError
 from tfcourse.progress import FitProgress, LiveProgress
 from tfcourse.resume import ResumePoints, seed_everything
@@ -40,9 +37,9 @@ from tfcourse.run_folder import (
     write_json,
     writing,
 )
+from tfcourse.run_result import Result, plain
 from tfcourse.tensorboard_logs import EventFiles, TrainingLog
 
-FORMAT = 1
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_.=+-]+(/[A-Za-z0-9_.=+-]+)*")
 
 Item = TypeVar("Item")
@@ -82,38 +79,29 @@ class Run:
         self.seed = seed
         self._live = LiveProgress(show=show_progress)
         self._events = EventFiles(self.directory)
-        self._started = time.perf_counter()
         with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
         if not lock(self.directory):
             raise UserError(f"another process works on {self.directory}")
         earlier = read_json(self.directory / RESULT_NAME)
-        self.resumed = resume and isinstance(earlier, dict)
         if earlier is not None and not resume:
             raise UserError(
                 f"{self.directory} already holds a run; "
                 "resume it or choose another folder"
             )
-        self._result: dict[str, Any] = {
-            "format": FORMAT,
-            "status": "running",
-            "exercise": exercise,
-            "tier": tier,
-            "metrics": {},
-            "seconds": 0.0,
-            "device": runtime.current().device_name(),
-            "precision": runtime.current().precision,
-            "versions": runtime.versions(),
-            "data": [],
-            "seed": seed,
-            "config": {},
-            "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-            "submission": submission,
-        }
-        self._seconds_before = 0.0
+        self.resumed = isinstance(earlier, dict)
+        self._stages: set[str] = set()
+        self._result = Result(
+            self.directory / RESULT_NAME,
+            exercise=exercise,
+            tier=tier,
+            seed=seed,
+            submission=submission,
+        )
         if self.resumed:
-            self._take_up(earlier)
-        self._write_result()
+            self._result.take_up(earlier)
+            self._live.line(f"resumes {self.directory}")
+        self._result.write()
 
     @classmethod
     def create(
@@ -169,16 +157,15 @@ class Run:
             others: Callbacks with a state of their own, such as `EarlyStopping`: they
                 are put into the list, and their state goes into the resume points.
         """
-        folder = self._resume_folder(name)
         points = ResumePoints(
-            folder,
+            self._stage_folder(name),
             seed=self.seed,
             name=name,
             resume=self.resumed,
             train_ds=train_ds,
             others=others,
             say=self._live.line,
-            saved=self._write_result,
+            saved=self._result.write,
         )
         return [
             FitProgress(self._live, name, epochs),
@@ -194,7 +181,7 @@ class Run:
         The result must be plain data (JSON); it comes back as JSON has it: tuples as
         lists, keys as texts.
         """
-        path = self._resume_folder(name) / "value.json"
+        path = self._stage_folder(name) / "value.json"
         stored = read_json(path) if self.resumed else None
         if isinstance(stored, dict) and "value" in stored:
             value = stored["value"]
@@ -202,7 +189,7 @@ class Run:
             seed_everything(self.seed, name)
             value = json.loads(json.dumps(plain(compute())))
             write_json(path, {"value": value})
-            self._write_result()
+            self._result.write()
         seed_everything(self.seed, name, "end")
         return value
 
@@ -260,7 +247,9 @@ class Run:
             images: One thumbnail per vector: uint8, or float in [0, 1],
                 [n, height, width] or [n, height, width, channels].
         """
-        self._events.projector(_checked(name), vectors, labels, images)
+        folder = self.directory / _checked(name)
+        write_projector_files(folder, vectors, labels, images)
+        self._events.text("about", f"{len(vectors)} points for the projector", name)
 
     def record_data(self, info: Any) -> None:
         """Print which data the run uses, and keep it for the result."""
@@ -270,38 +259,24 @@ class Run:
             f"data: {record['name']}/{record['split']}, {record['num_examples']} "
             f"examples, source {record['source']}: {record['origin']}{note}"
         )
-        if record not in self._result["data"]:
-            self._result["data"].append(record)
-            self._write_result()
+        self._result.add_data(record)
 
     def finish(self, metrics: Mapping[str, float], config: Any) -> Path:
         """Write the complete `result.json` and return its path."""
-        self._result["metrics"] = {key: float(value) for key, value in metrics.items()}
-        self._result["config"] = plain(config)
-        self._result["status"] = "complete"
-        self._write_result()
+        self._result.complete(metrics, config)
         self._events.close()
         shutil.rmtree(self.directory / "resume", ignore_errors=True)
         unlock(self.directory)
         return self.directory / RESULT_NAME
 
-    def _take_up(self, earlier: dict[str, Any]) -> None:
-        if earlier.get("seed") != self.seed:
-            raise UserError(
-                f"the unfinished run {self.directory} has seed {earlier.get('seed')}; "
-                f"resume it with --seed {earlier.get('seed')}, or start a new run"
+    def _stage_folder(self, name: str) -> Path:
+        """Return where the stage's resume points lie; a name is for one stage."""
+        if name in self._stages:
+            raise ValueError(
+                f"this run has a stage {name!r} already; give each fit and each "
+                "once() a name of its own, or start a new run"
             )
-        self._seconds_before = float(earlier.get("seconds", 0.0))
-        self._result["data"] = earlier.get("data", [])
-        self._result["date"] = earlier.get("date", self._result["date"])
-        self._live.line(f"resumes {self.directory}")
-
-    def _write_result(self) -> None:
-        elapsed = time.perf_counter() - self._started
-        self._result["seconds"] = round(self._seconds_before + elapsed, 2)
-        write_json(self.directory / RESULT_NAME, self._result)
-
-    def _resume_folder(self, name: str) -> Path:
+        self._stages.add(name)
         return self.directory / "resume" / _checked(name)
 
 
@@ -312,24 +287,3 @@ def _checked(name: str) -> str:
             f"got {name!r}"
         )
     return name
-
-
-def plain(value: Any) -> Any:
-    """Return the value as plain data that JSON can hold.
-
-    >>> plain({"shape": (28, 28), "mean": np.float32(0.5), "path": Path("a")})
-    {'shape': [28, 28], 'mean': 0.5, 'path': 'a'}
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)

@@ -74,13 +74,17 @@ class CountedIterators:
                 for _ in itertools.islice(iterator, num_batches):
                     pass
 
-    def found(self) -> bool:
+    def can_be_found(self) -> bool:
         """Return whether each epoch so far had an iterator of its own.
 
-        With `steps_per_epoch`, `fit` reads one iterator through several epochs, and where
-        that stood can't be found again.
+        With `steps_per_epoch`, `fit` reads one iterator through several epochs; where
+        that stands can't be found again. Nor can it if `fit` reads another dataset, or
+        under a strategy that distributes the dataset.
         """
-        return self.dataset is None or len(set(self._read)) == len(self._read)
+        starts = [*self._read, self.num_made()]
+        return self.dataset is None or all(
+            before < after for before, after in itertools.pairwise(starts)
+        )
 
     def reading_draws(self) -> bool:
         """Return whether reading an iterator, too, can draw seeds, as with two shuffles."""
