@@ -96,6 +96,21 @@ def test_damage_is_refused(prepared, name, damage):
     assert "\n" not in str(caught.value)
 
 
+def test_every_changed_byte_of_the_manifest_is_noticed(prepared):
+    path = prepared / "manifest.json"
+    good, manifest = path.read_bytes(), cache.read_manifest(SPEC)
+    for index in range(len(good)):
+        path.write_bytes(good[:index] + bytes([good[index] ^ 1]) + good[index + 1 :])
+        try:
+            found = cache.read_manifest(SPEC)
+            assert found.originals == manifest.originals
+            if found != manifest:  # The checksum itself was changed.
+                cache.verify_prepared(SPEC, found)
+        except UserError:
+            continue
+        assert found == manifest
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_changed_byte_is_refused_or_changes_nothing(

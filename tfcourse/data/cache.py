@@ -110,6 +110,8 @@ def _refuse_other(manifest: Manifest, spec: DatasetSpec) -> None:
         raise ValueError("another version or source")
     if manifest.arrays.keys() != {_file_of(split, kind) for split, kind in _PARTS}:
         raise ValueError("other arrays")
+    if any(set(facts) != {"num_bytes", "sha256"} for facts in manifest.arrays.values()):
+        raise ValueError("other facts about an array")
 
 
 _KINDS = ("images", "labels")
