@@ -120,7 +120,9 @@ def _read(exercise: Exercise, filename: str) -> str:
         raise UserError(f"{exercise.path(filename)}: {error}") from None
 
 
-def check_text(exercise: Exercise, text: str, *, seed: int = 0) -> Report:
+def check_text(
+    exercise: Exercise, text: str, *, task: str | None = None, seed: int = 0
+) -> Report:
     """Return the report of an exercise's checks on a text, run in this process."""
     # A file of its own for each text: linecache and inspect read it.
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +131,7 @@ def check_text(exercise: Exercise, text: str, *, seed: int = 0) -> Report:
         name = f"tfcourse_variant_{next(_counter)}"
         submission = load_module(path, name)
         try:
-            checks = select(collect(load_checks(exercise)), exercise)
+            checks = select(collect(load_checks(exercise)), exercise, task)
             return run(exercise, checks, submission, seed=seed)
         finally:
             del sys.modules[name]
@@ -225,13 +227,16 @@ def behaviour_problems(exercise: Exercise, *, seed: int = 0) -> Iterator[str]:
         "the skeleton", check_text(exercise, skeleton, seed=seed), "todo"
     )
     mutants, alternatives = load_variants(exercise)
+    names = {task.function for task in exercise.tasks}
     for variant in (*mutants, *alternatives):
         try:
             text = variant.apply(solution)
         except UserError as error:
             yield str(error)
             continue
-        report = check_text(exercise, text, seed=seed)
+        # What matters of a mutant is its own task; all checks would take minutes.
+        task = variant.task if variant.task in names else None
+        report = check_text(exercise, text, task=task, seed=seed)
         if variant.task:
             yield from mutant_problems(variant, report)
         else:

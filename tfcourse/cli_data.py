@@ -65,12 +65,14 @@ def list_sets(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
 @app.command(epilog="Example: tfcourse data prepare mnist --data-dir originals")
 def prepare(name: NameArgument, data_dir: DataDirOption = None) -> None:
     """Bring a set into the cache, from original files or the network."""
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from tfcourse import data
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Read when TensorFlow loads.
-    with Progress(transient=True) as progress:
+    # Standard output is muted while TFDS works; a bar there would stand still.
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         bars: dict[str, TaskID] = {}
 
         def show(step: str, done: int, total: int) -> None:
