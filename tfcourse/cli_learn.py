@@ -134,7 +134,7 @@ def _check_once(
         )
     if as_json:
         print(json.dumps(run.report.to_dict(), indent=1))
-    printer.end(run)
+    printer.end(run, _short(path))
     own = workspace.file(exercise)
     if own and own.resolve() == path.resolve():
         try:
@@ -142,6 +142,12 @@ def _check_once(
         except UserError as error:
             print(f"tfcourse: your progress was not stored: {error}", file=sys.stderr)
     return run.report.status
+
+
+def _short(path: Path) -> Path:
+    """Return the path as seen from the current folder, if it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def hint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -57,7 +58,7 @@ class ReportPrinter:
                 soft_wrap=not self.console.is_terminal,
             )
 
-    def end(self, run: CheckRun) -> None:
+    def end(self, run: CheckRun, file: Path) -> None:
         """Print what the code printed if something failed, the sum, and the next step."""
         report = run.report
         if run.output and report.status in ("fail", "error"):
@@ -69,13 +70,13 @@ class ReportPrinter:
         style = STYLES[report.status]
         self.console.print(
             f"\n[{style}]{report.status}[/]  {report.points} of {total} points  "
-            f"[dim]{next_step(report, number)}[/]",
+            f"[dim]{escape(next_step(report, number, file))}[/]",
             highlight=False,
             soft_wrap=True,
         )
 
 
-def next_step(report: Report, number: int) -> str:
+def next_step(report: Report, number: int, file: Path) -> str:
     """Return the command to type next."""
     for task in report.tasks:
         if task.status == "todo":
@@ -86,7 +87,7 @@ def next_step(report: Report, number: int) -> str:
             return (
                 f"next: mend {task.task}() (help: tfcourse hint {number} {task.task})"
             )
-    return f"next: tfcourse run {number} --file YOUR_FILE, tfcourse solution {number}"
+    return f"next: tfcourse run {number} --file {file}, tfcourse solution {number}"
 
 
 def print_exercises(

@@ -19,6 +19,7 @@ from tfcourse.errors import UserError
 from tfcourse.submission import load_solution, load_submission
 
 REQUEST_NAME = "request.json"
+MAX_FIGURES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,7 +243,8 @@ def _print_outcome(
     for column in ("metric", "measured", "promised", ""):
         table.add_column(column, justify="left" if column == "metric" else "right")
     promises = {entry.metric: entry for entry in exercise.tiers[request.tier].promises}
-    for metric in sorted(metrics, key=lambda name: (name not in promises, name)):
+    order = [name for name in promises if name in metrics]
+    for metric in order + sorted(set(metrics) - set(order)):
         promise = promises.get(metric)
         promised = status = ""
         if promise:
@@ -255,12 +257,12 @@ def _print_outcome(
             promised = promised_text(promise.direction, promise.value)
             table.add_row(promise.metric, "-", promised, "[red]not measured[/]")
     console.print(table)
-    figures = sorted((directory / "figures").glob("*.png"))
+    figures = sorted((directory / "figures").glob("*.png"), key=os.path.getmtime)
     console.print(f"TensorBoard run  {directory}", soft_wrap=True, highlight=False)
-    for figure in figures[:3]:
+    for figure in figures[:MAX_FIGURES]:
         console.print(f"figure           {figure}", soft_wrap=True, highlight=False)
-    if len(figures) > 3:
-        console.print(f"                 and {len(figures) - 3} more beside it")
+    if len(figures) > MAX_FIGURES:
+        console.print(f"                 and {len(figures) - MAX_FIGURES} more beside it")
     console.print(
         f"next             tfcourse board {exercise.number}   "
         f"(TensorBoard), then tfcourse start {exercise.number}",
