@@ -166,7 +166,11 @@ def structure_problems(exercise: Exercise) -> Iterator[str]:
         yield f"handout.md has sections for {in_handout}, exercise.toml has {tasks}"
         return
     yield from _promise_problems(exercise)
-    exports = exported_files(exercise)
+    try:
+        exports = exported_files(exercise)
+    except UserError as error:
+        yield str(error)
+        return
     for name, text in exports.items():
         path = exercise.path(name)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -262,7 +262,9 @@ def _print_outcome(
     for figure in figures[:MAX_FIGURES]:
         console.print(f"figure           {figure}", soft_wrap=True, highlight=False)
     if len(figures) > MAX_FIGURES:
-        console.print(f"                 and {len(figures) - MAX_FIGURES} more beside it")
+        console.print(
+            f"                 and {len(figures) - MAX_FIGURES} more beside it"
+        )
     console.print(
         f"next             tfcourse board {exercise.number}   "
         f"(TensorBoard), then tfcourse start {exercise.number}",
