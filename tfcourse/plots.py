@@ -240,6 +240,7 @@ def factor_effects(
     *,
     metric: str = "accuracy",
     columns: int = 3,
+    log_y: bool = False,
 ) -> Figure:
     """Return one panel per factor: the metric at each level, with spread over seeds.
 
@@ -250,6 +251,8 @@ def factor_effects(
             are sorted; others keep their order.
         metric: Name of the metric, for the axis.
         columns: Panels per row.
+        log_y: Whether the axis is logarithmic: for errors, where one level that fails
+            would press all others flat.
     """
     ordered = sorted(effects, key=lambda factor: -_effect(effects[factor]))
     columns = max(1, min(columns, len(effects)))
@@ -275,7 +278,7 @@ def factor_effects(
         means = [float(np.mean(levels[name])) for name in names]
         ax.plot(range(len(names)), means, color=COLOURS[0], lw=1.0, alpha=0.6)
         texts = [str(name) for name in names]
-        crowded = sum(map(len, texts)) > 22
+        crowded = sum(map(len, texts)) > 20
         ax.set_xticks(range(len(names)), texts, fontsize=9)
         if crowded:
             ax.tick_params(axis="x", labelrotation=25)
@@ -293,6 +296,8 @@ def factor_effects(
         )
         if index % columns == 0:
             ax.set_ylabel(metric)
+    if log_y:
+        set_log_scale(axes[0], "y")
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import zipfile
@@ -35,12 +36,15 @@ class Point:
 def saved_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """Return the callback's numbers, texts and arrays: what it counts and remembers.
 
-    What can't be stored (the model, functions, files) is made anew by the callback.
+    Its settings are left out: they are given again, and `EarlyStopping` changes the sign
+    of its `min_delta` when it starts. What can't be stored (the model, functions, files)
+    is made anew by the callback.
     """
+    settings = {"params", "_params", *inspect.signature(type(callback)).parameters}
     return {
         key: value
         for key, value in vars(callback).items()
-        if key not in ("params", "_params") and _can_be_stored(value)
+        if key not in settings and _can_be_stored(value)
     }
 
 

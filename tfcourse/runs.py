@@ -40,7 +40,9 @@ from tfcourse.run_folder import (
 from tfcourse.run_result import Result, plain
 from tfcourse.tensorboard_logs import EventFiles, TrainingLog
 
-NAME_PATTERN = re.compile(r"[A-Za-z0-9_.=+-]+(/[A-Za-z0-9_.=+-]+)*")
+# Parts of a path that never lead out of the run's folder.
+PART = r"[A-Za-z0-9_=+-][A-Za-z0-9_.=+-]*"
+NAME_PATTERN = re.compile(rf"{PART}(/{PART})*")
 
 Item = TypeVar("Item")
 

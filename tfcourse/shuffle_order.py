@@ -16,10 +16,10 @@ import tensorflow as tf
 # a single shuffle among them draws its seeds when an iterator is made, read or not.
 SIMPLE_DATASETS = frozenset(
     """
-    _BatchDataset _CacheDataset _FilterDataset _MapDataset _OptionsDataset
-    _PaddedBatchDataset _ParallelBatchDataset _ParallelMapDataset _PrefetchDataset
-    _RangeDataset _ShuffleDataset _SkipDataset _TakeDataset _TensorDataset
-    _TensorSliceDataset _ZipDataset
+    CacheDataset _BatchDataset _FilterDataset _FixedLengthRecordDataset _MapDataset
+    _OptionsDataset _PaddedBatchDataset _ParallelBatchDataset _ParallelMapDataset
+    _PrefetchDataset _RangeDataset _ShuffleDataset _SkipDataset _TFRecordDataset
+    _TakeDataset _TensorDataset _TensorSliceDataset _TextLineDataset _ZipDataset
     """.split()
 )
 
