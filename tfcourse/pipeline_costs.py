@@ -67,7 +67,8 @@ def study_balance(
     run.figure("balance", figure)
     means = {name: float(np.mean(values)) for name, values in accuracies.items()}
     for step, name in enumerate(chains):
-        run.scalars("balance", {"accuracy": means[name], "bits": entropies[name]}, step)
+        values = {"test_accuracy": means[name], "label_entropy_bits": entropies[name]}
+        run.scalars("balance", values, step)
     return {
         "entropy_bits_all_shuffled": entropies[best],
         "entropy_bits_batch_before_shuffle": entropies["batch, shuffle all"],

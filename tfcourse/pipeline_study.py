@@ -185,7 +185,7 @@ def _order_table(
             truth = entry["answers"][question]
             right = order not in predicted or predicted[order][question] == truth
             cells.append(answer if right else f"**{answer}**, not as predicted")
-        cells += [f"{entry['measured'][name]:.3f}" for name in measures]
+        cells += [f"{entry['measured'][name]:.2f}" for name in measures]
         lines.append("| " + " | ".join([order, *cells]) + " |")
     return "\n".join(lines)
 
