@@ -25,35 +25,6 @@ QUESTIONS = {  # An epoch: the first n examples of the stream, the next n, and s
     "short_batch_at_end": "is a short batch always the last one of an epoch?",
     "company_drawn_anew": "are the members of a batch drawn anew in every pass?",
 }
-COMPARISONS = {  # From slow to fast. The steps: tfcourse.pipelines; `*`: in parallel.
-    "memory_over_generator": ("generator batch map", "slices batch map"),
-    "batch_before_map": ("slices map batch", "slices map* batch", "slices batch map"),
-    "one_permutation": (
-        "slices shuffle batch map",
-        "indices shuffle batch gather*",
-        "training_pipeline",
-    ),
-    "batch_before_decode": (
-        "records decode batch",
-        "records decode* batch",
-        "records batch decode*",
-    ),
-    "cache_after_decode": (
-        "records decode shuffle batch",
-        "records cache decode shuffle batch",
-        "records decode cache shuffle batch",
-    ),
-    "interleave": (
-        "files read batch decode",
-        "files interleave batch decode",
-        "files interleave* batch decode",
-    ),
-    "prefetch": ("slices batch augment bare", "slices batch augment prefetch"),
-}
-TUNED = {  # AUTOTUNE against the best number of parallel calls of a sweep.
-    "autotune_over_best_by_hand": "records batch decode* map prefetch",
-    "autotune_over_best_by_hand_per_image": "records decode* batch map prefetch",
-}
 Batches = Sequence[np.ndarray]  # Each int64 [batch]: examples by number, as shown.
 
 
@@ -72,7 +43,16 @@ class Config:
     seed: int = 0
 
 
-SMOKE = Config("embedded", 1_000, 32, 1, 128, 200, 0.02, 1)
+SMOKE = Config(
+    source="embedded",
+    num_examples=1_000,
+    batch_size=32,
+    num_trainings=1,
+    speed_batch_size=128,
+    num_file_images=200,
+    window_seconds=0.02,
+    num_rounds=1,
+)
 LAB = Config()
 FULL = Config(num_trainings=10, window_seconds=1.0, num_rounds=9)
 
@@ -153,7 +133,47 @@ def training_pipeline(
     raise NotImplementedError("exercise 03: write training_pipeline()")
 
 
+# %% [markdown]
+# What is compared in speed. A chain is a pipeline in words: `slices` are images in memory,
+# `records` are PNG files, `files` are the same on slow storage; a `*` lets a step run in
+# parallel. `tfcourse/pipelines.py` makes pipelines of them: add chains of your own.
+
 # %%
+COMPARISONS = {  # From slow to fast; the metric is the last one's speed over the first's.
+    "memory_over_generator": ("generator batch map", "slices batch map"),
+    "batch_before_map": ("slices map batch", "slices map* batch", "slices batch map"),
+    "one_permutation": (
+        "slices shuffle batch map",
+        "indices shuffle batch gather*",
+        "training_pipeline",
+    ),
+    "batch_before_decode": (
+        "records decode batch",
+        "records decode* batch",
+        "records batch decode*",
+    ),
+    "cache_after_decode": (
+        "records decode shuffle batch",
+        "records cache decode shuffle batch",
+        "records decode cache shuffle batch",
+    ),
+    "interleave": (
+        "files read batch decode",
+        "files interleave batch decode",
+        "files interleave* batch decode",
+    ),
+    "prefetch": (
+        "slices batch augment bare",
+        "slices batch augment",
+        "slices batch augment prefetch",
+    ),
+}
+TUNED = {  # By metric: chains for AUTOTUNE, against the best of a sweep by hand.
+    "autotune_over_best_by_hand": "records batch decode* map prefetch",
+    "autotune_over_best_by_hand_per_image": "records decode* batch map prefetch",
+}
+
+
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
     (images, labels), info = data.load_arrays("mnist", "train", source=config.source)
