@@ -31,7 +31,7 @@ def forward_graph(model: keras.Model) -> Any:
     node that waits for all reads, and the numbers behind the layers' names.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def forward(inputs: Any) -> Any:
         return model(inputs, training=False)
 

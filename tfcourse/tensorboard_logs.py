@@ -201,4 +201,4 @@ class TrainingLog(keras.callbacks.Callback):
 
     def _learning_rate(self) -> float | None:
         rate = getattr(self.model.optimizer, "learning_rate", None)
-        return None if rate is None else float(rate)
+        return None if rate is None else float(tf.convert_to_tensor(rate))
