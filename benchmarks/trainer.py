@@ -5,7 +5,7 @@
     python benchmarks/trainer.py --cases gru cnn --repeats 9
 
 Each model is first trained from scratch by both, tracing, compiling and measuring
-included; then both take turns of two epochs, and the medians are compared. With
+included; then both take turns of three epochs, and the medians are compared. With
 TFCOURSE_DATA_DIR set the MLPs learn the real MNIST, otherwise synthetic images of its
 shape. Run it on a machine that does nothing else: it prints what others took.
 """
@@ -26,7 +26,7 @@ from tfcourse import data, training
 NUM_CLASSES = 10
 MNIST_EXAMPLES = 60_000
 COLD_EPOCHS = 3
-TURN_EPOCHS = 2  # The copy of the data that both make is a part of each turn.
+TURN_EPOCHS = 3  # The copy of the data that both make is a part of each turn.
 TARGETS = {"mlp": 5.0, "wider": 2.0}
 
 

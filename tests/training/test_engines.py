@@ -144,7 +144,7 @@ def test_compiling_the_model_anew_drops_its_programs():
     model.compile(model.optimizer, model.loss, metrics=["sparse_categorical_accuracy"])
     history = fit(model, *classes(), batch_size=16, engine="graph")
     assert programs_of(model) is not programs
-    assert list(history.history) == ["sparse_categorical_accuracy", "loss"]
+    assert set(history.history) == {"sparse_categorical_accuracy", "loss"}
 
 
 def test_the_learning_rate_is_not_compiled_in():

@@ -78,6 +78,8 @@ def test_a_layer_that_runs_python(caplog):
     assert begun == [1]
 
 
+# What Keras says about every generator.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
 def test_data_that_are_no_arrays(caplog):
     x, y = classes()
     dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)

@@ -75,7 +75,8 @@ def tensors(arrays: Any) -> Any:
     Integers keep their type, uint8 images their small size. Tensors are not copied.
 
     Raises:
-        TooLarge: If the copies would take more than half of the free memory.
+        TooLarge: If the copies would take more than half of the free memory, or don't
+            fit into the memory of the GPU.
     """
     num_bytes = sum(
         array.nbytes for array in keras.tree.flatten(arrays) if not tf.is_tensor(array)
@@ -86,7 +87,12 @@ def tensors(arrays: Any) -> Any:
             f"the data take {num_bytes / 2**30:.1f} GiB and "
             f"{free / 2**30:.1f} GiB of memory are free"
         )
-    return keras.tree.map_structure(_tensor, arrays)
+    try:
+        return keras.tree.map_structure(_tensor, arrays)
+    except tf.errors.ResourceExhaustedError:
+        raise TooLarge(
+            f"the data take {num_bytes / 2**30:.1f} GiB, which the device can't hold"
+        ) from None
 
 
 def _tensor(array: Any) -> tf.Tensor:

@@ -106,7 +106,7 @@ class EpochLoop:
             shuffle=self.request.shuffle,
         )
         start, num_steps = 0, self.program.num_steps(self.data)
-        while start < num_steps and not self.model.stop_training:
+        while start < num_steps:
             self.callbacks.on_train_batch_begin(start)
             if self.engine is None:
                 start = self._pick(order)
@@ -119,6 +119,8 @@ class EpochLoop:
                     stop - start
                 )
             self.callbacks.on_train_batch_end(stop - 1, self.model.get_metrics_result())
+            if self.model.stop_training:
+                break
             start = stop
 
     def _pick(self, order: tf.Tensor) -> int:

@@ -18,7 +18,7 @@ from tfcourse.training.arrays import NotServed, TooLarge
 from tfcourse.training.order import EpochStart, OrderedBatches, ordered_dataset
 from tfcourse.training.programs import programs_of
 from tfcourse.training.request import Request
-from tfcourse.training.served import needs_every_batch
+from tfcourse.training.served import has_strategy, needs_every_batch
 
 STEPS_PER_EXECUTION = 32
 
@@ -51,19 +51,20 @@ def train(
 
 def _data(model: keras.Model, request: Request, start: EpochStart) -> dict[str, Any]:
     """Return the arguments of `model.fit` that carry the data and their order."""
+    # Keras warns that it can't shuffle these.
+    is_stream = isinstance(request.x, tf.data.Dataset) or hasattr(request.x, "__next__")
     as_given = {
         "x": request.x,
         "y": request.y,
         "batch_size": request.batch_size,
-        # Keras warns that it can't shuffle a `tf.data` set.
-        "shuffle": request.shuffle and not isinstance(request.x, tf.data.Dataset),
+        "shuffle": request.shuffle and not is_stream,
         "sample_weight": request.sample_weight,
         "class_weight": request.class_weight,
         "validation_data": request.validation_data,
         "validation_split": request.validation_split,
     }
     # A strategy distributes the data itself; it can't share the epoch's variable.
-    if not request.shuffle or model.distribute_strategy.num_replicas_in_sync > 1:
+    if not request.shuffle or has_strategy(model):
         return as_given
     options: dict[str, Any] = {"batch_size": request.batch_size, "seed": request.seed}
     try:

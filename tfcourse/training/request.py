@@ -38,7 +38,7 @@ class Request:
         Raises:
             ValueError: With the rule and what was received.
         """
-        if self.batch_size is None or self.batch_size < 1:
+        if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {self.batch_size}")
         if self.sample_weight is not None and self.class_weight is not None:
             raise ValueError("give sample_weight or class_weight, not both")

@@ -38,9 +38,7 @@ def reason_for_fit(
         return "the model is not compiled"
     if model.run_eagerly or tf.config.functions_run_eagerly():
         return "the model runs eagerly"
-    if tf.distribute.has_strategy() or (
-        model.distribute_strategy is not tf.distribute.get_strategy()
-    ):
+    if has_strategy(model):
         return "a distribution strategy is in use"
     if keras.config.max_epochs() or keras.config.max_steps_per_epoch():
         return "Keras's limits for debugging are set"
@@ -51,6 +49,14 @@ def reason_for_fit(
         if needs_every_batch(callback):
             return f"{type(callback).__name__} asks for every batch"
     return None
+
+
+def has_strategy(model: keras.Model) -> bool:
+    """Tell whether a distribution strategy is in use, even one with a single device."""
+    if tf.distribute.has_strategy():
+        return True
+    # Outside of any scope this is the default strategy.
+    return model.distribute_strategy is not tf.distribute.get_strategy()
 
 
 def needs_every_batch(callback: keras.callbacks.Callback) -> bool:

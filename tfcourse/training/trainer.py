@@ -24,7 +24,7 @@ def fit(
     x: Any,
     y: Any = None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     epochs: int = 1,
     validation_data: Any = None,
     callbacks: Callbacks | None = None,
@@ -54,13 +54,14 @@ def fit(
     (`ResumePoints`, `BackupAndRestore`) keeps its engine.
 
     Callbacks get their epochs as usual; of batches they get one call per epoch, or one
-    a second in long epochs, as with a large `steps_per_execution`.
+    a second in long epochs, as with a large `steps_per_execution`. One of your own with
+    methods for batches that is content with this sets `few_batch_calls_are_enough`.
 
     Args:
         model: Compiled. A second call with the same shapes compiles nothing again.
         x: Array or tensor [n, ...], or a tuple, list or dict of them.
         y: Targets, likewise.
-        batch_size: Examples per step; the last step takes what is left.
+        batch_size: Examples per step, 32 for None; the last step takes what is left.
         epochs: Number of the last epoch, counted from 1.
         validation_data: `(x, y)` or `(x, y, sample_weight)`, or what `evaluate` takes.
         callbacks: As for `model.fit`.
@@ -84,7 +85,7 @@ def fit(
     request = Request(
         x=x,
         y=y,
-        batch_size=batch_size,
+        batch_size=32 if batch_size is None else batch_size,
         epochs=epochs,
         validation_data=validation_data,
         shuffle=shuffle,
