@@ -38,7 +38,7 @@ class Config:
     dropout_rate: float = 0.3
     max_shift: float = 2.0  # Pixels by which the long model's images are shifted.
     linear_epochs: int = 20
-    deep_epochs: int = 15
+    deep_epochs: int = 18
     long_epochs: int = 20
     num_factors: int = 6  # The study varies the first so many of LEVELS.
     study_examples: int = 10_000  # Of the training images, for each run of the study.
