@@ -128,6 +128,15 @@ def test_compare_reports_figure_table_and_metrics(run, capsys):
     assert "| width  |    8 |     4 |  40.00 |   1.00 |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("num_trials", [0, 1])
+def test_too_few_trials_are_said_to_be_too_few(run, capsys, num_trials):
+    metrics = studies.compare(
+        run, lambda **_: 0.5, LEVELS, lambda _: [], "random_search", [BASE] * num_trials
+    )
+    assert metrics["random_search_runs"] == num_trials
+    assert "too few" in capsys.readouterr().out
+
+
 def test_the_clock_is_a_part_of_the_history():
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(1)(inputs))

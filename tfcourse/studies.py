@@ -73,13 +73,17 @@ def compare(
         `<design>_runs`, `<design>_seconds`, and `<design>_effect_<factor>`.
     """
     trials = run_trials(run, design, configurations, accuracy, seed=run.seed)
+    seconds = sum(trial["seconds"] for trial in trials)
+    metrics = {f"{design}_runs": len(trials), f"{design}_seconds": seconds}
     accuracies = accuracies_by_level(trials, factors, base)
+    if not accuracies:
+        print(f"{design}: {len(trials)} runs are too few, no level has two of them")
+        return metrics
     effects = report(run, design, accuracies, effect_table(accuracies))
     best = max(trials, key=lambda trial: trial["accuracy"])
     found = ", ".join(f"{name} {plain_level(best[name])}" for name in factors)
     print(f"best of {len(trials)}: {best['accuracy']:.4f} with {found}")
-    seconds = sum(trial["seconds"] for trial in trials)
-    return {f"{design}_runs": len(trials), f"{design}_seconds": seconds, **effects}
+    return metrics | effects
 
 
 def run_trials(
@@ -114,7 +118,8 @@ def run_trials(
         outcome = {"design": design, "seed": seed}
         return {**configuration, **outcome, "accuracy": reached, "seconds": seconds}
 
-    trials, times_seen = [], {}
+    trials: list[Configuration] = []
+    times_seen: dict[tuple[tuple[str, str], ...], int] = {}
     plan = list(enumerate(configurations))
     for index, configuration in run.progress(plan, f"study {design}"):
         key = tuple(sorted((k, str(v)) for k, v in configuration.items()))
