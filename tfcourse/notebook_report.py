@@ -34,7 +34,9 @@ class NotebookReport:
 
         stream = io.StringIO()
         exercise = find_exercise(self.report.exercise)
-        printer = ReportPrinter(Console(file=stream, width=100), exercise)
+        # In a notebook Rich would display each line by itself.
+        console = Console(file=stream, width=100, force_jupyter=False)
+        printer = ReportPrinter(console, exercise)
         for task in self.report.tasks:
             for result in task.checks:
                 printer.result(task.task, result)
