@@ -75,6 +75,10 @@ def board(
         folder, number = folder / found.name, str(found.number)
     if not folder.is_dir():
         raise UserError(f"no runs at {folder}: type `tfcourse run {number}` first")
+    if port:
+        from tfcourse.run_folder import BOARD_VIEW
+
+        print(f"open: http://localhost:{port}/{BOARD_VIEW}", flush=True)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
     raise typer.Exit(run_in_terminal([*command, "--port", str(port)]))
 
