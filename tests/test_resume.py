@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfcourse import resume
 from tfcourse.errors import UserError
 from tfcourse.resume import ResumePoints
 from tfcourse.resume_points import (
@@ -165,6 +166,12 @@ def test_only_simple_pipelines_skip_reading():
         "shuffled twice",
         "repeated",
     }
+
+
+@pytest.fixture(autouse=True)
+def a_point_after_every_epoch(monkeypatch):
+    """Epochs of milliseconds would skip points on a slow disk."""
+    monkeypatch.setattr(resume, "MAX_SHARE_OF_TIME", float("inf"))
 
 
 def small_model():
@@ -323,6 +330,7 @@ def test_an_expensive_point_is_not_written_each_epoch(tmp_path, monkeypatch):
         self._seconds_to_write = 3600.0
         written.append(ended)
 
+    monkeypatch.setattr(resume, "MAX_SHARE_OF_TIME", 0.1)
     monkeypatch.setattr(ResumePoints, "_write", slow)
     fit(tmp_path)
     assert written == [False, True]
