@@ -44,15 +44,8 @@ class Program:
         # Seconds per step by engine, once measured; None: it does not compile.
         self.measured: dict[str, float | None] = {}
         started = time.perf_counter()
-        number = tf.TensorSpec([], tf.int64)
-        order = tf.TensorSpec([None], tf.int64)
-        self._loop = tf.function(self._steps, autograph=False).get_concrete_function(
-            self.specs, order, number, number
-        )
+        self._loop = self._traced(self._steps)
         self.trace_seconds = time.perf_counter() - started
-        self._compiled = tf.function(
-            lambda *arguments: self._loop(*arguments), jit_compile=True, autograph=False
-        )
 
     def num_full_steps(self, data: Any) -> int:
         """Return how many batches of an epoch are whole."""
@@ -77,7 +70,7 @@ class Program:
         num_full = self.num_full_steps(data)
         last_full = min(stop, num_full)
         if start < last_full:
-            loop = self._compiled if xla else self._loop
+            loop = self._xla_loop if xla else self._loop
             bounds = (tf.constant(n, tf.int64) for n in (start, last_full))
             loop(data, order, *bounds).numpy()  # Waits for a GPU.
         if start < stop and stop > num_full:
@@ -109,6 +102,17 @@ class Program:
             if op.startswith(TRACE_PREFIXES) or op in OTHER_TRACES:
                 return op
         return None
+
+    @cached_property
+    def _xla_loop(self) -> Any:
+        """The same trace for XLA, which compiles it once per number of examples."""
+        return self._traced(lambda *arguments: self._loop(*arguments), jit_compile=True)
+
+    def _traced(self, function: Callable[..., Any], **options: Any) -> Any:
+        number = tf.TensorSpec([], tf.int64)
+        order = tf.TensorSpec([None], tf.int64)
+        traced = tf.function(function, autograph=False, **options)
+        return traced.get_concrete_function(self.specs, order, number, number)
 
     def _batch(self, data: Any, indices: tf.Tensor) -> Any:
         return tf.nest.map_structure(lambda tensor: tf.gather(tensor, indices), data)
