@@ -114,14 +114,13 @@ def print_exercises(
 def print_results(console: Console, table_rows: list[Row]) -> None:
     """Print promises and measurements."""
     table = Table(box=None, pad_edge=False)
-    for column in ("exercise", "tier", "metric", "promised", "measured", "seeds", ""):
-        table.add_column(
-            column, justify="right" if column in ("promised", "measured") else "left"
-        )
+    for column in ("", "tier", "metric", "promised", "measured", "seeds", "status"):
+        right = column in ("promised", "measured", "seeds")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True)
     colours = {"met": "green", "missed": "red", "not run": "dim"}
     for row in table_rows:
         table.add_row(
-            row["exercise"],
+            row["exercise"].partition("_")[0],
             row["tier"],
             row["metric"],
             promised_text(row["direction"], row["promised"]),
