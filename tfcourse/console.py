@@ -12,7 +12,7 @@ from rich.table import Table
 from tfcourse.catalog import Exercise
 from tfcourse.check_process import CheckRun
 from tfcourse.checking import STATUSES, CheckResult, Report, Status
-from tfcourse.results import Row, format_figure, measured_text, promised_text
+from tfcourse.results import Row, measured_text, promised_text
 from tfcourse.workspace import Workspace
 
 STYLES: dict[Status, str] = {
@@ -112,23 +112,24 @@ def print_exercises(
 
 
 def print_results(console: Console, table_rows: list[Row]) -> None:
-    """Print promises and measurements."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "tier", "metric", "promised", "measured", "seeds", "status"):
-        right = column in ("promised", "measured", "seeds")
-        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+    """Print promises and measurements, one table per exercise, 80 columns wide."""
     colours = {"met": "green", "missed": "red", "not run": "dim"}
-    for row in table_rows:
-        table.add_row(
-            row["exercise"].partition("_")[0],
-            row["tier"],
-            row["metric"],
-            promised_text(row["direction"], row["promised"]),
-            measured_text(row) if row["measured"] is not None else format_figure(None),
-            str(row["seeds"]),
-            f"[{colours[row['status']]}]{row['status']}[/]",
-        )
-    console.print(table)
+    for exercise in dict.fromkeys(row["exercise"] for row in table_rows):
+        table = Table(box=None, pad_edge=False, title=exercise, title_justify="left")
+        for column in ("tier", "metric", "promised", "measured", "status"):
+            right = column in ("promised", "measured")
+            table.add_column(column, justify="right" if right else "left", no_wrap=True)
+        for row in table_rows:
+            if row["exercise"] == exercise:
+                table.add_row(
+                    row["tier"],
+                    row["metric"],
+                    promised_text(row["direction"], row["promised"]),
+                    measured_text(row),
+                    f"[{colours[row['status']]}]{row['status']}[/]",
+                )
+        console.print(table)
+        console.print()
 
 
 def report_html(report: Report) -> str:
