@@ -29,6 +29,7 @@ def config(solution):
         solution.SMOKE,
         width=16,
         linear_epochs=2,
+        plain_epochs=1,
         deep_epochs=2,
         long_epochs=1,
         num_factors=1,
