@@ -32,7 +32,7 @@ PREFETCH = "prefetch"  # Measured beside an accelerator as busy as the processor
 WINDOW_FACTORS = {"interleave": 4}
 PARALLEL_CALLS = (1, 2, 4, 8)
 BATCHES_AHEAD = (1, 8)
-SWEEP_ROUNDS = 3
+SWEEP_ROUNDS = 4
 
 
 def study_speed(
@@ -175,7 +175,11 @@ def _autotune(
     The best of a sweep was also lucky in it. So it is measured again, in turns with
     AUTOTUNE alone, and these rounds count.
     """
-    measure = functools.partial(images_per_second, window_seconds=window_seconds)
+    measure = functools.partial(
+        images_per_second,
+        window_seconds=window_seconds,
+        warmup_seconds=2 * window_seconds,  # AUTOTUNE begins anew with each iterator.
+    )
     settings = {
         f"{calls} calls, {ahead} ahead": (calls, ahead)
         for ahead in BATCHES_AHEAD
