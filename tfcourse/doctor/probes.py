@@ -1,0 +1,207 @@
+"""Cheap experiments before and after the training, on batches that were kept.
+
+They run in a `keras.StatelessScope`, on copies of the random states: nothing of the
+model changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfcourse.doctor import example_statistics as statistics
+from tfcourse.doctor.examples import Examples, as_array, num_examples
+from tfcourse.doctor.layers import named_outputs, open_layers, tapped_layers
+from tfcourse.doctor.observation import first_line, seed_states
+
+MAX_PREDICTED = 1024  # Examples that a probe predicts.
+MAX_TAPPED = 64
+
+Loss = Callable[[Any, Any, Any, Any, bool], Any]
+
+
+class Probe:
+    """Runs experiments on a model.
+
+    Args:
+        model: A built model.
+        loss: Takes (x, y, predictions, sample_weight, training); default: what the
+            model was compiled with.
+    """
+
+    def __init__(self, model: keras.Model, loss: Loss | None = None):
+        self.model = model
+        self._loss = loss or self._compiled_loss
+
+    def start(self, batch: tuple[Any, Any, Any]) -> dict[str, Any]:
+        """Return what is known before the first step, from one batch."""
+        return {
+            "when": "start",
+            **guarded("loss_by_size", lambda: self.loss_by_size(batch)),
+            **guarded("modes", lambda: self.modes([batch])),
+        }
+
+    def end(self, train: Examples, validation: Examples) -> dict[str, Any]:
+        """Return what the trained model does with kept examples, and what they are."""
+        record: dict[str, Any] = {"when": "end"}
+        for name, examples in (("train", train), ("validation", validation)):
+            if not examples:
+                continue
+            batches = some_batches(examples)
+            record |= guarded(f"{name}_modes", lambda b=batches: self.modes(b))
+            record |= guarded(f"{name}_outputs", lambda b=batches: self.outputs(b))
+        if train:
+            batches = some_batches(train)
+            record |= guarded("units", lambda: self.units(batches))
+        record |= guarded("examples", lambda: statistics.describe(train, validation))
+        record |= guarded(
+            "weights", lambda: describe_weights(self.model, self._variable_limit)
+        )
+        return record
+
+    _variable_limit = 64
+
+    def loss_by_size(self, batch: tuple[Any, Any, Any]) -> dict[str, float]:
+        """Return the loss of a batch and of its parts, in inference mode.
+
+        A mean over examples is the mean of the parts' losses; a sum is the sum.
+        """
+        size = num_examples(batch[0])
+        if size < 4:
+            return {}
+        half = size // 2
+        parts = [rows(batch, 0, half), rows(batch, half, 2 * half)]
+        with beside(self.model):
+            whole = self._total(rows(batch, 0, 2 * half), training=False)
+            halves = [self._total(part, training=False) for part in parts]
+        return {"whole": whole, "first_half": halves[0], "second_half": halves[1]}
+
+    def modes(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, float]:
+        """Return the loss in training and in inference mode, the latter twice."""
+        totals: dict[str, list[float]] = {"training": [], "inference": [], "again": []}
+        sizes = []
+        for batch in batches:
+            sizes.append(num_examples(batch[0]))
+            # Both inference runs in one scope: random layers that stay active differ.
+            with beside(self.model):
+                totals["inference"].append(self._total(batch, training=False))
+                totals["again"].append(self._total(batch, training=False))
+            with beside(self.model):
+                totals["training"].append(self._total(batch, training=True))
+        return {key: float(np.average(v, weights=sizes)) for key, v in totals.items()}
+
+    def outputs(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
+        """Return how the predictions lie beside the targets, for each output."""
+        predictions: list[list[np.ndarray]] = []
+        names: list[str] = []
+        for x, _, _ in batches:
+            with beside(self.model):
+                pairs = named_outputs(self.model, self.model(x, training=False))
+            names = [name for name, _ in pairs]
+            predictions.append([np.asarray(as_array(value)) for _, value in pairs])
+        kept = Examples()
+        kept.batches = batches
+        targets = kept.targets()
+        record = {}
+        for i, name in enumerate(names):
+            values = np.concatenate([parts[i] for parts in predictions])
+            target = targets[i] if i < len(targets) else None
+            record[name] = statistics.describe_predictions(values, target)
+        return record
+
+    def units(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
+        """Return for each layer how many units are dead or constant over all examples."""
+        live: dict[str, np.ndarray] = {}
+        for x, _, _ in batches:
+            with beside(self.model), tapped_eagerly(self.model) as taps:
+                self.model(x, training=False)
+            for name, values in taps.items():
+                active = (values != 0).reshape(-1, values.shape[-1]).any(axis=0)
+                if name not in live:
+                    live[name] = active
+                elif live[name].shape == active.shape:
+                    live[name] = live[name] | active
+        return {name: {"dead_share": float(1 - a.mean())} for name, a in live.items()}
+
+    def _total(self, batch: tuple[Any, Any, Any], training: bool) -> float:
+        x, y, weight = batch
+        predictions = self.model(x, training=training)
+        loss = self._loss(x, y, predictions, weight, training)
+        return float(tf.reduce_mean(tf.cast(loss, tf.float32)))
+
+    def _compiled_loss(
+        self, x: Any, y: Any, p: Any, weight: Any, training: bool
+    ) -> Any:
+        if getattr(self.model, "_compile_loss", None) is None:
+            raise ValueError("the model was compiled without a loss")
+        return self.model.compute_loss(
+            x=x, y=y, y_pred=p, sample_weight=weight, training=training
+        )
+
+
+@contextlib.contextmanager
+def beside(model: keras.Model) -> Iterator[None]:
+    """Let nothing in the body change a variable of the model."""
+    own = [
+        (variable, tf.convert_to_tensor(variable.value)) for variable in model.weights
+    ]
+    own += [(seed, tf.identity(seed.value)) for seed in seed_states(model)]
+    with keras.StatelessScope(collect_losses=True) as scope:
+        for update in own:
+            scope.add_update(update)
+        yield
+
+
+@contextlib.contextmanager
+def tapped_eagerly(model: keras.Model) -> Iterator[dict[str, np.ndarray]]:
+    """Collect the layers' outputs of an eager call as arrays [batch, ..., units]."""
+    values: dict[str, np.ndarray] = {}
+    with tapped_layers(model, MAX_TAPPED, eager=True) as taps:
+        yield values
+    for tap in taps:
+        if not tap.is_output:
+            values[tap.name] = np.asarray(tap.tensor, np.float32)
+
+
+def guarded(name: str, experiment: Callable[[], Any]) -> dict[str, Any]:
+    """Return {name: result}; {"failed <name>": reason} if the experiment can't run.
+
+    A model of one's own may take its data or its loss in any form: what can't be tried
+    is recorded as such and must not end the training.
+    """
+    try:
+        return {name: experiment()}
+    except Exception as error:
+        return {f"failed {name}": first_line(error)}
+
+
+def some_batches(examples: Examples) -> list[tuple[Any, Any, Any]]:
+    """Return kept batches, spread over the run, of at most about 1,024 examples."""
+    sizes = [num_examples(batch[0]) for batch in examples.batches]
+    count = max(1, min(len(sizes), MAX_PREDICTED // max(1, max(sizes))))
+    positions = np.linspace(0, len(sizes) - 1, count).round().astype(int)
+    batches = [examples.batches[position] for position in sorted(set(positions))]
+    return [rows(batch, 0, MAX_PREDICTED) for batch in batches]
+
+
+def rows(batch: tuple[Any, Any, Any], first: int, last: int) -> tuple[Any, Any, Any]:
+    """Return the examples from `first` to before `last` of a batch."""
+    return keras.tree.map_structure(
+        lambda value: None if value is None else value[first:last], batch
+    )
+
+
+def describe_weights(model: keras.Model, limit: int) -> dict[str, Any]:
+    """Return how the weights lie, by path."""
+    from tfcourse.doctor.facts import describe_variable
+
+    variables = list(model.weights)[: 4 * limit]
+    return {variable.path: describe_variable(variable) for variable in variables}
+
+
+__all__ = ["Probe", "beside", "guarded", "open_layers", "rows", "some_batches"]
