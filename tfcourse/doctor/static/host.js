@@ -1,0 +1,105 @@
+// What the tab knows of the TensorBoard around it: its theme, its reloads, its addresses.
+// The frame has the same origin; where the parent can't be reached, the tab does without.
+
+const DASHBOARDS = {
+  scalars: "Scalars",
+  timeseries: "Time series",
+  images: "Images",
+  histograms: "Histograms",
+  distributions: "Distributions",
+  graphs: "Graphs",
+  text: "Text",
+  hparams: "HParams",
+  projector: "Projector",
+};
+
+function parentDocument() {
+  try {
+    return window.parent === window ? null : window.parent.document;
+  } catch {
+    return null;
+  }
+}
+
+/** Keep the theme equal to TensorBoard's, else to what the browser prefers. */
+export function followTheme() {
+  const body = parentDocument()?.body;
+  const preference = window.matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    const dark = body ? body.classList.contains("dark-mode") : preference.matches;
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+  };
+  if (body) new MutationObserver(apply).observe(body, { attributeFilter: ["class"] });
+  else preference.addEventListener("change", apply);
+  apply();
+}
+
+/** Call `reload` whenever TensorBoard reloads its data, by its button or by itself. */
+export function followReloads(reload) {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = (event) => {
+    const message = JSON.parse(event.data);
+    if (message.isReply) return;
+    port1.postMessage(JSON.stringify({ ...message, payload: null, isReply: true }));
+    if (message.type === "experimental.DataReloaded") reload();
+  };
+  window.parent.postMessage("experimental.bootstrap", window.origin, [port2]);
+}
+
+/** Return whether somebody can see the tab: TensorBoard hides frames of other tabs. */
+export function isVisible() {
+  return !document.hidden && window.innerHeight > 0;
+}
+
+function escaped(text) {
+  return text.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+}
+
+function runPattern(run) {
+  const sides = "(train|validation)";
+  return run === "." ? `^(\\.|${sides})$` : `^${escaped(run)}(\\/${sides})?$`;
+}
+
+/** Return the name of a dashboard, or null for one that TensorBoard doesn't have. */
+export function dashboardName(dashboard) {
+  return Object.hasOwn(DASHBOARDS, dashboard) ? DASHBOARDS[dashboard] : null;
+}
+
+/**
+ * Return the address of a dashboard that shows one tag of one run.
+ *
+ * Most dashboards read their filters from the hash; Time series reads the query.
+ */
+export function addressOf(run, recorded, dashboard, tag) {
+  const tags = tag ? `^${escaped(tag)}$` : "";
+  let query = "";
+  let hash = `#${dashboard}`;
+  if (dashboard === "timeseries") {
+    const filters = { runFilter: runPattern(run) };
+    if (tags) filters.tagFilter = tags;
+    query = `?${new URLSearchParams(filters)}`;
+  } else if (dashboard === "graphs") {
+    if (recorded) hash += `&run=${encodeURIComponent(run)}`;
+  } else if (dashboard !== "hparams" && dashboard !== "projector") {
+    if (tags) hash += `&tagFilter=${encodeURIComponent(tags)}`;
+    hash += `&regexInput=${encodeURIComponent(runPattern(run))}`;
+  }
+  return home() + query + hash;
+}
+
+function home() {
+  try {
+    const { pathname, search } = window.parent.location;
+    if (window.parent !== window) return pathname + withoutFilters(search);
+  } catch {
+    // Another origin: TensorBoard is three folders above this file.
+  }
+  return new URL("../../../", import.meta.url).pathname;
+}
+
+function withoutFilters(search) {
+  const query = new URLSearchParams(search);
+  query.delete("tagFilter");
+  query.delete("runFilter");
+  return query.size ? `?${query}` : "";
+}
