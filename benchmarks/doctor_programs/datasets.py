@@ -174,7 +174,7 @@ def reviews(
 def shapes(seed: int, n: int = 900, size: int = 16, noise: float = 0.15) -> Arrays:
     """Return images [n, size, size, 1] in [0, 1] and masks of the same shape, 0 or 1.
 
-    Each shows a disc (label 0), a square (1) or a cross (2) at a random place; the label
+    Each shows a circle (label 0), a square (1) or a cross (2) at a random place; the label
     of example i is i % 3.
     """
     rng = np.random.default_rng(seed)
@@ -185,7 +185,8 @@ def shapes(seed: int, n: int = 900, size: int = 16, noise: float = 0.15) -> Arra
         reach = rng.uniform(2.5, 4)
         down, right = np.abs(rows - centre[0]), np.abs(columns - centre[1])
         if i % 3 == 0:
-            masks[i] = down**2 + right**2 < reach**2
+            away = np.hypot(down, right)
+            masks[i] = (away < reach) & (away > reach - 1.6)
         elif i % 3 == 1:
             masks[i] = np.maximum(down, right) < 0.85 * reach
         else:

@@ -195,7 +195,7 @@ def hundred_garments(seed: int, mended: bool = False) -> Program:
     """A wide network learns 100 noisy examples by heart, for far too many epochs."""
     images, y = garments(2000, seed=seed)
     x = images.reshape(2000, 14, 2, 14, 2).mean((2, 4)).reshape(2000, 196) / 255
-    x = (x + 0.3 * np.random.default_rng(seed).normal(size=x.shape)).astype("float32")
+    x = (x + 0.15 * np.random.default_rng(seed).normal(size=x.shape)).astype("float32")
     count = 1400 if mended else 100
     hidden = [
         layers.Dense(256, activation="relu"),
@@ -203,7 +203,7 @@ def hundred_garments(seed: int, mended: bool = False) -> Program:
     ]
     model = _compiled(hidden, keras.optimizers.Adam(1e-3))
     validation = (x[1400:], y[1400:])
-    epochs = 4 if mended else 50
+    epochs = 3 if mended else 50
     return Program(model, x[:count], y[:count], validation, epochs, batch_size=20)
 
 
