@@ -21,6 +21,7 @@ from werkzeug import Request, Response
 
 from tfcourse.doctor import tab_runs
 from tfcourse.doctor.tab_diagnosis import BackgroundDiagnosis
+from tfcourse.doctor.tab_series import read_series
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 CONTENT_TYPES = {".js": "text/javascript", ".css": "text/css"}
@@ -69,13 +70,17 @@ class DoctorPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
             es_module_path="/index.js", tab_name="Doctor"
         )
 
-    def _all_runs(self, request: Request) -> dict[str, tab_runs.Run]:
-        source = self._source(request)
-        runs = tab_runs.read_runs(source)
+    def _all_runs(
+        self, request: Request, only: str | None = None
+    ) -> dict[str, tab_runs.Run]:
+        """Return the runs, or none but `only`, with what is known of them by now."""
+        runs = tab_runs.read_runs(self._source(request), only)
+        if only is not None:
+            runs = {name: run for name, run in runs.items() if name == only}
         for run in runs.values():
             if not run.recorded:
                 run.take(self._diagnosis.answer(run.name))
-        return runs
+        return {name: run for name, run in runs.items() if run.is_training}
 
     def _source(self, request: Request) -> tab_runs.Source:
         return tab_runs.Source(
@@ -102,7 +107,7 @@ class DoctorPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
     def _run(self, request: Request) -> tuple[dict[str, Any], int]:
         """Answer with everything about the run `name`."""
         name = request.args.get("name", "")
-        run = self._all_runs(request).get(name)
+        run = self._all_runs(request, name).get(name)
         if run is None:
             return {"error": f"no run is called {name!r}"}, 404
         if not run.recorded:
@@ -115,7 +120,10 @@ class DoctorPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         if len(tags) > MAX_TAGS:
             return {"error": f"at most {MAX_TAGS} tags at once; got {len(tags)}"}, 400
         name = request.args.get("run", "")
-        return {"series": tab_runs.read_series(self._source(request), name, tags)}, 200
+        run = self._all_runs(request, name).get(name)
+        if run is None:
+            return {"error": f"no run is called {name!r}"}, 404
+        return {"series": read_series(self._source(request), run, tags)}, 200
 
     def _explanation(self, request: Request) -> tuple[dict[str, Any], int]:
         """Answer with the text about the fault `fault`."""

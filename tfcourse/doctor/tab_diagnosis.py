@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfcourse.doctor.run_folders import run_files
+from tfcourse.errors import UserError
+
 LIMIT_SECONDS = 60.0  # For one run, after which it is given up.
 PAUSE_SECONDS = 10.0  # A run that grows is read again no sooner.
-SIDES = ("", "train", "validation")
-EVENT_FILES = "*tfevents*"
 MISSING = (
     "Not recorded by the doctor: diagnosed from its scalars alone. Gradients, "
     "activations and data can't be judged; "
@@ -53,7 +54,7 @@ class BackgroundDiagnosis:
         self._thread: threading.Thread | None = None
 
     def answer(self, name: str) -> dict[str, Any]:
-        """Return findings (None if not known yet), problems and missing of a run.
+        """Return what is known of a run by now, as `tab_runs.Run.take` takes it.
 
         Args:
             name: Its folder, relative to the logdir.
@@ -63,8 +64,10 @@ class BackgroundDiagnosis:
         folder = self._root / name
         try:
             fingerprint = _fingerprint(folder, self._root)
-        except (OSError, ValueError) as error:
-            return _problem(str(error))
+        except OSError as error:
+            return _problem(f"Not diagnosed: {error.strerror or error}")
+        except UserError as error:
+            return _problem(f"Not diagnosed: {error}")
         with self._lock:
             entry = self._entries.get(name)
             if entry is None or entry.fingerprint != fingerprint:
@@ -116,18 +119,18 @@ def _fingerprint(folder: Path, root: Path) -> Fingerprint:
     """Return the size and time of each event file of a run.
 
     Raises:
-        ValueError: A file of the run lies outside the logdir, or it has none.
+        UserError: A file of the run lies outside the logdir, or it has none.
     """
-    files = []
-    for side in SIDES:
-        for path in sorted((folder / side).glob(EVENT_FILES)):
-            if not path.resolve().is_relative_to(root):
-                raise ValueError("Not diagnosed: its files lie outside the logdir.")
-            status = path.stat()
-            files.append((f"{side}/{path.name}", status.st_size, status.st_mtime_ns))
-    if not files:
-        raise ValueError("Not diagnosed: its folder holds no event file.")
-    return tuple(files)
+    if not folder.resolve().is_relative_to(root):
+        raise UserError("its folder lies outside the logdir")
+    files = run_files(folder)
+    prints = []
+    for path in (*files.train, *files.validation):
+        if not path.resolve().is_relative_to(root):
+            raise UserError("its files lie outside the logdir")
+        status = path.stat()
+        prints.append((str(path), status.st_size, status.st_mtime_ns))
+    return tuple(prints)
 
 
 def _new_child() -> subprocess.Popen[str]:
@@ -165,17 +168,21 @@ def _ask(child: subprocess.Popen[str], folder: Path, seconds: float) -> dict[str
 
 
 def diagnosed(folder: Path) -> dict[str, Any]:
-    """Return findings, problems and missing of the run in a folder."""
+    """Return what `tab_runs.Run.take` takes, about the run in a folder."""
     # Here, so that the tab opens even if these can't be imported.
     from tfcourse.doctor.diagnosis import diagnose
     from tfcourse.doctor.findings import to_json
-    from tfcourse.doctor.reading import read_run
+    from tfcourse.doctor.reading import find_runs, read_run
 
+    if folder not in find_runs(folder):
+        return {"is_training": False}
     record = read_run(folder)
     return {
         "findings": [to_json(finding) for finding in diagnose(record)],
         "problems": list(record.problems),
         "missing": [MISSING],
+        "aliases": record.aliases,
+        "finished": record.finished,
     }
 
 

@@ -4,8 +4,8 @@ Text in logs is anybody's: here it is cut to a length and checked for its form; 
 shows it as text, never as HTML.
 """
 
+import functools
 import json
-import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 from tensorboard.data import provider
 
 from tfcourse.doctor.findings import SEVERITIES, Finding, from_json, to_json
+from tfcourse.doctor.run_folders import TRAIN_FOLDERS, VALIDATION_FOLDERS
 
 PLUGIN_NAME = "doctor"
 FACTS, PROBES, FINDINGS = "doctor/facts", "doctor/probes", "doctor/findings"
 # Scalars that nearly every run has, to see how far it is.
 CLOCKS = ("step/loss", "epoch_loss", "loss", "batch_loss", "epoch_learning_rate")
-TRAIN, VALIDATION = "train", "validation"
+TRAIN, VALIDATION = "train", "validation"  # The two sides of a run.
 RECENT_SECONDS = 120.0  # A run that wrote since is taken to be going on.
 MAX_FINDINGS = 100
 MAX_TEXT = 8000  # Characters of one text of a finding.
 MAX_ROWS = 24  # Numbers, series or links of one finding.
-MAX_POINTS = 240  # Of one series: the charts have fewer pixels.
-MAX_READ_POINTS = 2000  # TensorBoard keeps 1000 of a series unless told otherwise.
+MAX_KEPT_TEXTS = 512  # Parsed findings that are kept, since they are asked for again.
 
 
 class Source(NamedTuple):
@@ -47,7 +47,11 @@ class Run:
         problems: What could not be read, a sentence each.
         missing: What the diagnosis could not see, a sentence each.
         last_step: None if it is not known.
-        written_seconds: When it wrote last, since the epoch; 0 if not known.
+        written_seconds: When it wrote last, since 1970; 0 if not known.
+        sides: TensorBoard's runs of which it consists, and which side each is.
+        aliases: From "train/epoch_loss" and the like to the tag in the log, where the
+            doctor took one for the other.
+        is_training: False for texts, images or trials of a study.
     """
 
     name: str
@@ -58,11 +62,17 @@ class Run:
     missing: list[str] = field(default_factory=list)
     last_step: int | None = None
     written_seconds: float = 0.0
+    sides: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    is_training: bool = True
 
     def take(self, answer: dict[str, Any]) -> None:
         """Take over what the diagnosis of the run's event files gave."""
         self.problems = [str(line)[:MAX_TEXT] for line in answer.get("problems", ())]
         self.missing = [str(line)[:MAX_TEXT] for line in answer.get("missing", ())]
+        self.aliases = answer.get("aliases", {})
+        self.is_training = answer.get("is_training", True)
+        self.finished = answer.get("finished", False)
         if answer.get("findings") is not None:
             self.findings, problems = parse_findings(answer["findings"])
             self.problems += problems
@@ -106,40 +116,73 @@ class Run:
     def details(self) -> dict[str, Any]:
         """Return everything about it."""
         findings = [to_json(finding) for finding in self.findings or []]
+        for see in (see for finding in findings for see in finding["see"]):
+            for side in (VALIDATION, TRAIN):
+                see["tag"] = self.aliases.get(f"{side}/{see['tag']}", see["tag"])
         return {
             **self.summary(),
             "findings": findings,
+            "sides": list(self.sides),
             "problems": self.problems,
             "missing": self.missing,
         }
 
 
-def side_of(run: str, runs: Iterable[str], recorded: Iterable[str]) -> tuple[str, str]:
-    """Return (name of the training run, side) for TensorBoard's run `run`.
+def sides_of(names: Iterable[str], recorded: Iterable[str]) -> dict[str, Run]:
+    """Return the training runs that TensorBoard's runs `names` make, with their sides.
 
     Recorder writes "mine" and "mine/validation", Keras's callback "mine/train" and
-    "mine/validation".
+    "mine/validation". The rules are those of `run_folders`, here for names.
 
     Args:
-        run: One of `runs`.
-        runs: All runs of TensorBoard.
-        recorded: Those into which Recorder wrote.
+        names: Of all folders with event files, "." for the logdir itself.
+        recorded: Those into which Recorder wrote: never a side of another.
     """
-    parent, _, last = run.rpartition("/")
-    if run not in recorded:
-        if last == VALIDATION:
-            return parent or ".", VALIDATION
-        if last == TRAIN and f"{run}/{VALIDATION}" not in runs:
-            return parent or ".", TRAIN
-    return run, TRAIN
+    known = set(names)
+    inner: dict[str, dict[str, str]] = {}  # Folder to {lower name: run} in it.
+    for name in known - {"."}:
+        parent, _, last = name.rpartition("/")
+        inner.setdefault(parent or ".", {})[last.lower()] = name
+    own = set(recorded)
+    side_names = {*TRAIN_FOLDERS, *VALIDATION_FOLDERS}
+    own |= {name for name in inner if side_names.intersection(inner[name])}
+
+    def side(parent: str, choices: Sequence[str]) -> str | None:
+        there = inner.get(parent, {})
+        sides = (there[name] for name in choices if name in there)
+        return next((name for name in sides if name not in own), None)
+
+    runs: dict[str, Run] = {}
+    for parent in sorted({*known, *inner}):
+        train = side(parent, TRAIN_FOLDERS)
+        if parent in known or train:
+            found = {parent: TRAIN} if parent in known else {}
+            validation = side(parent, VALIDATION_FOLDERS)
+            found |= {train: TRAIN} if train else {}
+            found |= {validation: VALIDATION} if validation else {}
+            runs[parent] = Run(parent, sides=found)
+    for run in list(runs.values()):
+        for name in set(run.sides) - {run.name}:
+            del runs[name]
+    return runs
 
 
-def read_runs(source: Source) -> dict[str, Run]:
-    """Return all runs by name, in the order of their names."""
+def read_runs(source: Source, only: str | None = None) -> dict[str, Run]:
+    """Return all runs by name, in the order of their names.
+
+    Args:
+        source: Where to read.
+        only: The only run whose findings are needed, if not all.
+    """
     where = {"experiment_id": source.experiment_id}
     read = source.provider
+    listing = read.list_tensors(source.context, plugin_name=PLUGIN_NAME, **where)
     tensors = read.read_tensors(
-        source.context, plugin_name=PLUGIN_NAME, downsample=10, **where
+        source.context,
+        plugin_name=PLUGIN_NAME,
+        downsample=10,
+        run_tag_filter=provider.RunTagFilter(runs=only and [only]),
+        **where,
     )
     clocks = read.list_scalars(
         source.context,
@@ -148,18 +191,17 @@ def read_runs(source: Source) -> dict[str, Run]:
         **where,
     )
     listed = {run.run_name for run in read.list_runs(source.context, **where)}
-    recorded = {name for name, tags in tensors.items() if tags}
-    runs: dict[str, Run] = {}
-    for name in sorted(listed | recorded):
-        group, _ = side_of(name, listed, recorded)
-        run = runs.setdefault(group, Run(group))
-        for tag, clock in clocks.get(name, {}).items():
-            run.written_seconds = max(run.written_seconds, clock.max_wall_time)
-            if not tag.startswith("epoch_"):  # Those count epochs, not steps.
-                run.last_step = max(run.last_step or 0, clock.max_step)
-        if name in recorded:
-            _read_recorded(run, tensors[name])
-    return dict(sorted(runs.items()))
+    recorded = {name for name, tags in listing.items() if tags}
+    runs = sides_of(listed | recorded, recorded)
+    for run in runs.values():
+        for name in run.sides:
+            for tag, clock in clocks.get(name, {}).items():
+                run.written_seconds = max(run.written_seconds, clock.max_wall_time)
+                if not tag.startswith("epoch_"):  # Those count epochs, not steps.
+                    run.last_step = max(run.last_step or 0, clock.max_step)
+        if run.name in recorded:
+            _read_recorded(run, tensors.get(run.name, {}))
+    return runs
 
 
 def _read_recorded(run: Run, tags: dict[str, list[Any]]) -> None:
@@ -175,20 +217,31 @@ def _read_recorded(run: Run, tags: dict[str, list[Any]]) -> None:
         run.written_seconds = max(run.written_seconds, datum.wall_time)
     start_seconds = newest[FACTS].wall_time if FACTS in newest else 0.0
     for datum in tags.get(PROBES, ()):
-        probe = _parse(datum)
+        probe = _parsed(_text(datum))
         ended = isinstance(probe, dict) and probe.get("when") == "end"
         run.finished |= ended and datum.wall_time >= start_seconds
     if FINDINGS in newest and newest[FINDINGS].wall_time >= start_seconds:
-        run.findings, run.problems = parse_findings(_parse(newest[FINDINGS]))
+        findings, problems = _findings_in(_text(newest[FINDINGS]))
+        run.findings, run.problems = findings, list(problems)
 
 
-def _parse(datum: Any) -> Any:
-    """Return the JSON of a string tensor, or None if it holds none."""
+def _text(datum: Any) -> bytes:
+    """Return the text of a string tensor; an empty one if it is none."""
+    values = datum.numpy.reshape(-1)
+    return values[0] if len(values) and isinstance(values[0], bytes) else b""
+
+
+def _parsed(text: bytes) -> Any:
+    """Return the JSON of a text, or None if it holds none."""
     try:
-        text = datum.numpy.reshape(-1)[0]
         return json.loads(text)
-    except (ValueError, IndexError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
+
+
+@functools.lru_cache(maxsize=MAX_KEPT_TEXTS)
+def _findings_in(text: bytes) -> tuple[list[Finding] | None, list[str]]:
+    return parse_findings(_parsed(text))
 
 
 def parse_findings(records: Any) -> tuple[list[Finding] | None, list[str]]:
@@ -228,68 +281,3 @@ def _cut(value: Any) -> Any:
     if isinstance(value, list):
         return [_cut(item) for item in value]
     return value
-
-
-def read_series(source: Source, name: str, tags: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the scalars of a training run, of both its sides.
-
-    A tag that starts with "validation/" is that of the validation side as well.
-
-    Returns:
-        A dict for each series: tag (as asked for), side, steps int [n], values
-        float [n], with n at most about `MAX_POINTS`.
-    """
-    if not tags:
-        return []
-    prefix = "" if name == "." else f"{name}/"
-    sides = {name: TRAIN, prefix + TRAIN: TRAIN, prefix + VALIDATION: VALIDATION}
-    short = {tag: tag.removeprefix(f"{VALIDATION}/") for tag in tags}
-    data = source.provider.read_scalars(
-        source.context,
-        experiment_id=source.experiment_id,
-        plugin_name="scalars",
-        downsample=MAX_READ_POINTS,
-        run_tag_filter=provider.RunTagFilter(
-            runs=list(sides), tags=sorted({*tags, *short.values()})
-        ),
-    )
-    series = []
-    for tag in dict.fromkeys(tags):
-        for run, side in sides.items():
-            of_run = data.get(run, {})
-            points = of_run.get(tag)
-            if points is None and side == VALIDATION:
-                points = of_run.get(short[tag])
-            if points:
-                steps = [point.step for point in points]
-                values = [point.value for point in points]
-                steps, values = thinned(steps, values)
-                series.append(
-                    {"tag": tag, "side": side, "steps": steps, "values": values}
-                )
-    return series
-
-
-def thinned(
-    steps: list[int], values: list[float], max_points: int = MAX_POINTS
-) -> tuple[list[int], list[float]]:
-    """Return a series of few points that looks the same.
-
-    Of each stretch the first, the least, the greatest and the first non-finite value
-    stay, so that no spike is lost; the last of all stays too.
-    """
-    count = len(values)
-    if count <= max_points:
-        return steps, values
-    length = math.ceil(count / (max_points // 4))
-    kept = {count - 1}
-    for start in range(0, count, length):
-        stretch = range(start, min(start + length, count))
-        finite = [index for index in stretch if math.isfinite(values[index])]
-        kept.add(start)
-        if finite:
-            kept |= {min(finite, key=values.__getitem__)}
-            kept |= {max(finite, key=values.__getitem__)}
-        kept |= set([index for index in stretch if index not in finite][:1])
-    order = sorted(kept)
-    return [steps[index] for index in order], [values[index] for index in order]

@@ -37,10 +37,11 @@ function scaleOf(low, high, from, to, logarithmic) {
   return (value) => from + ((f(value) - f(low)) / span) * (to - from);
 }
 
-/** Return the least and greatest value, apart even if they are equal. */
-function extent(values) {
-  const low = Math.min(...values);
+/** Return the least and greatest value, apart even if equal; 0 where it is near. */
+function extent(values, fromZero = false) {
+  let low = Math.min(...values);
   const high = Math.max(...values);
+  if (fromZero && low > 0 && low < 0.3 * high) low = 0;
   if (low !== high) return [low, high];
   const margin = Math.abs(low) * 0.1 || 1;
   return [low - margin, high + margin];
@@ -111,6 +112,12 @@ function shaded(range, x) {
   return svg("rect", { class: "range", ...place, ...size });
 }
 
+/** Return what is measured: of "dead_units/dense" and "step/loss", "dead units", "loss". */
+function quantityOf(tag) {
+  const parts = tag.replace(/^validation\//, "").split("/");
+  return (parts[0] === "step" ? parts[1] ?? "step" : parts[0]).replaceAll("_", " ");
+}
+
 /** Return what the chart shows in words, for those who can't see it. */
 function inWords(tag, series, unit) {
   const sentences = series.map(({ side, points }) => {
@@ -175,14 +182,15 @@ export function chart(tag, sides, steps) {
   const unit = ofEpochs ? "epoch" : "step";
   const range = ofEpochs ? null : steps; // The range counts steps, not epochs.
   const positive = finite.length > 0 && finite.every((value) => value > 0);
-  const [low, high] = extent(finite.length ? finite : [0, 1]);
-  const logarithmic = positive && high / low >= LOG_RATIO;
+  const logarithmic =
+    positive && Math.max(...finite) / Math.min(...finite) >= LOG_RATIO;
+  const [low, high] = extent(finite.length ? finite : [0, 1], !logarithmic);
   const [start, end] = extent([...all.map(([step]) => step), ...(range ?? [])]);
   const x = scaleOf(start, end, LEFT, WIDTH - RIGHT, false);
   const y = scaleOf(low, high, HEIGHT - BOTTOM - 4, TOP + 8, logarithmic);
   const xTicks = linearTicks(start, end, 5).filter(Number.isInteger);
-  const yTicks = logarithmic ? logTicks(low, high) : linearTicks(low, high, 4);
-  const quantity = tag.replace(/^validation\//, "").split("/")[0].replaceAll("_", " ");
+  const yTicks = logarithmic ? logTicks(low, high) : linearTicks(low, high, 5);
+  const quantity = quantityOf(tag);
   const labels = { x: unit, y: logarithmic ? `${quantity}, log scale` : quantity };
   const drawing = svg(
     "svg",

@@ -185,7 +185,7 @@ function seePart({ see, key }, run) {
     const name = dashboardName(dashboard);
     const text = [h("b", {}, name ?? dashboard), tag ? ": " : "", tag ? h("code", {}, tag) : ""];
     if (!name) return h("li", {}, text);
-    const href = addressOf(run.name, run.recorded, dashboard, tag);
+    const href = addressOf(run, dashboard, tag);
     const link = { href, target: "_parent", "data-key": `see ${i} ${key}` };
     return h("li", {}, h("a", link, text));
   });

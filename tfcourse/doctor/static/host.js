@@ -55,9 +55,9 @@ function escaped(text) {
   return text.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
 }
 
-function runPattern(run) {
-  const sides = "(train|validation)";
-  return run === "." ? `^(\\.|${sides})$` : `^${escaped(run)}(\\/${sides})?$`;
+/** Return a pattern of the sides of a run, which are runs to TensorBoard. */
+function runPattern({ name, sides }) {
+  return `^(${(sides.length ? sides : [name]).map(escaped).join("|")})$`;
 }
 
 /** Return the name of a dashboard, or null for one that TensorBoard doesn't have. */
@@ -70,7 +70,7 @@ export function dashboardName(dashboard) {
  *
  * Most dashboards read their filters from the hash; Time series reads the query.
  */
-export function addressOf(run, recorded, dashboard, tag) {
+export function addressOf(run, dashboard, tag) {
   const tags = tag ? `^${escaped(tag)}$` : "";
   let query = "";
   let hash = `#${dashboard}`;
@@ -79,7 +79,7 @@ export function addressOf(run, recorded, dashboard, tag) {
     if (tags) filters.tagFilter = tags;
     query = `?${new URLSearchParams(filters)}`;
   } else if (dashboard === "graphs") {
-    if (recorded) hash += `&run=${encodeURIComponent(run)}`;
+    hash += `&run=${encodeURIComponent(run.sides[0] ?? run.name)}`;
   } else if (dashboard !== "hparams" && dashboard !== "projector") {
     if (tags) hash += `&tagFilter=${encodeURIComponent(tags)}`;
     hash += `&regexInput=${encodeURIComponent(runPattern(run))}`;

@@ -97,7 +97,7 @@ class Page {
     this.list = listView((name, isFinal) => this.select(name, isFinal));
     this.run = runView({
       onBack: () => this.showPane("list"),
-      isOpen: (run, key, index) => state.opened[`${run} ${key}`] ?? index === 0,
+      isOpen: (run, key, byDefault) => state.opened[`${run} ${key}`] ?? byDefault,
       onToggle: (run, key, isOpen) => {
         state.opened[`${run} ${key}`] = isOpen;
         remember();
@@ -141,9 +141,9 @@ class Page {
       "div",
       { class: "controls", role: "search", "aria-label": "Runs shown" },
       h("div", { class: "views", role: "group", "aria-label": "View" }, this.buttons),
-      h("label", { for: "words" }, "Filter", words),
-      h("label", { for: "only" }, "Show", only),
-      h("label", { for: "live", class: "check" }, live, "Refresh while runs go on"),
+      h("label", { for: "words" }, h("span", {}, "Filter"), words),
+      h("label", { for: "only" }, h("span", {}, "Show"), only),
+      h("label", { for: "live", class: "check" }, live, "Refresh by itself"),
     );
     const title = h("div", { class: "head" }, h("h1", {}, "Doctor"), this.totals);
     return h("header", {}, skip, title, this.status, controls);

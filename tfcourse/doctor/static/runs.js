@@ -1,9 +1,12 @@
 // The list of runs, the run that is looked at, and what to do where there is none.
 
+import { chart } from "./chart.js";
 import { counted, h, icon, reconcile } from "./dom.js";
 import { copy, findingElement, updateFinding, withKeys } from "./finding.js";
+import { getJson } from "./server.js";
 
 const SEVERITIES = ["error", "warning", "note"];
+const LOSSES = ["epoch_loss", "step/loss", "loss", "batch_loss"];
 const WORDS = {
   healthy: "healthy",
   waiting: "not diagnosed yet",
@@ -109,6 +112,30 @@ function notice(text) {
   return h("p", { class: "notice" }, text);
 }
 
+/** Charts of the loss, which every run has. */
+function lossView() {
+  const charts = h("div", { class: "charts" });
+  const element = h("section", { class: "losses" }, h("h3", {}, "Loss"), charts);
+  let shown = null;
+  const update = async (run) => {
+    const moment = `${run.name} ${run.written}`;
+    if (shown === moment) return;
+    shown = moment;
+    const tags = LOSSES.map((tag) => ["tag", tag]);
+    const { series } = await getJson("series", [["run", run.name], ...tags]).catch(() => {
+      shown = null; // The next refresh tries again.
+      return { series: null };
+    });
+    if (!series || shown !== moment) return;
+    const sidesOf = (tag) => series.filter((one) => one.tag === tag);
+    const there = LOSSES.filter((tag) => sidesOf(tag).length);
+    const figures = there.map((tag) => chart(tag, sidesOf(tag), null));
+    charts.replaceChildren(...figures);
+    element.classList.toggle("is-empty", !figures.length);
+  };
+  return { element, update };
+}
+
 /** The run that is looked at, with its findings. */
 export function runView({ onBack, isOpen, onToggle }) {
   const back = h("button", { type: "button", class: "back", onclick: onBack }, "← All runs");
@@ -116,11 +143,16 @@ export function runView({ onBack, isOpen, onToggle }) {
   const about = h("p", { class: "about" });
   const notices = h("div", { class: "notices" });
   const list = h("ol", { class: "findings", "aria-label": "Findings, the likeliest cause first" });
-  const element = h("article", { "aria-labelledby": "run-name" }, back, name, about, notices, list);
+  const losses = lossView();
+  const element = h(
+    "article",
+    { "aria-labelledby": "run-name" },
+    [back, name, about, notices, list, losses.element],
+  );
   let shown = null;
 
   const update = (run, details, titles) => {
-    for (const part of [about, notices, list]) part.hidden = !run;
+    for (const part of [about, notices, list, losses.element]) part.hidden = !run;
     if (!run) {
       name.textContent = "Choose a run";
       shown = null;
@@ -135,6 +167,7 @@ export function runView({ onBack, isOpen, onToggle }) {
       notices.replaceChildren(...[verdict(run), ...texts.map(notice)].filter(Boolean));
     }
     drawFindings(list, run, details, titles);
+    losses.update(run);
   };
 
   const drawFindings = (place, run, details, titles) => {
@@ -146,7 +179,8 @@ export function runView({ onBack, isOpen, onToggle }) {
         if (isNew) onToggle(run.name, finding.key, opened.open);
         if (opened.open) updateFinding(opened, opened.shownFinding, opened.shownRun, titles);
       });
-      child.open = child.wasOpen = isOpen(run.name, finding.key, findings.indexOf(finding));
+      const byDefault = finding === findings[0] && finding.severity !== "note";
+      child.open = child.wasOpen = isOpen(run.name, finding.key, byDefault);
       return h("li", {}, child);
     };
     const keyOf = (finding) => `${run.name} ${finding.key}`;
