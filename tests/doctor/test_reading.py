@@ -357,6 +357,50 @@ def test_a_loss_of_each_step_becomes_a_mean_per_epoch(tmp_path):
     assert len(record.train["step/loss"]) == 100
 
 
+def test_checks_that_count_epochs_get_as_many_means(tmp_path):
+    write(tmp_path, *curve("train/loss", range(1, 401)), *curve("val/loss", [1.0, 2.0]))
+    assert points(read_run(tmp_path).train["epoch_loss"]) == {0: 100.5, 1: 300.5}
+
+
+def test_the_same_tags_in_two_folders(tmp_path):
+    write(tmp_path / "train", *curve("loss", LOSSES), *curve("accuracy", [0.5]))
+    write(tmp_path / "test", *curve("loss", [3.0]))
+    record = read_run(tmp_path)
+    assert points(record.train["epoch_loss"])[3] == 1.0
+    assert points(record.train["epoch_accuracy"]) == {0: 0.5}
+    assert points(record.validation["epoch_loss"]) == {0: 3.0}
+    assert find_runs(tmp_path) == [tmp_path]
+
+
+# Keras's callback reads the learning rate by a way that numpy 2 warns about.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_what_keras_writes(tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    board = keras.callbacks.TensorBoard(tmp_path, histogram_freq=1, update_freq=1)
+    data = np.ones((8, 3)), np.ones((8, 2))
+    history = model.fit(
+        *data,
+        epochs=3,
+        batch_size=4,
+        validation_data=data,
+        verbose=0,
+        callbacks=[board],
+    ).history
+    record = read_run(tmp_path)
+    for tag, key in (("epoch_loss", "loss"), ("epoch_mae", "mae")):
+        found = record.train[tag].values
+        np.testing.assert_allclose(found, history[key], rtol=1e-6)
+        found = record.validation[tag].values
+        np.testing.assert_allclose(found, history[f"val_{key}"], rtol=1e-6)
+    assert len(record.train["batch_loss"]) == 6
+    assert [len(kept) for kept in record.histograms.values()] == [3, 3]
+    assert (record.recorded, record.problems, record.aliases) == (False, [], {})
+    assert find_runs(tmp_path) == [tmp_path]
+
+
 def test_a_million_steps_keep_their_shape():
     builder = SeriesBuilder(Budget())
     for step in range(300_000):

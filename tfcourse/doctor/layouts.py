@@ -12,7 +12,7 @@ import re
 import numpy as np
 
 from tfcourse.doctor.record import Record
-from tfcourse.doctor.series import Series
+from tfcourse.doctor.series import Series, Steps
 
 TRAIN_WORDS = frozenset({"train", "training"})
 VALIDATION_WORDS = frozenset(
@@ -51,7 +51,7 @@ def add_keras_names(record: Record) -> None:
     """Give clear training and validation curves the tags `epoch_<name>`, in place."""
     if "epoch_loss" in record.train or "epoch_loss" in record.validation:
         return
-    found: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], tuple[str, Series]] = {}
     for side, tags in (("train", record.train), ("validation", record.validation)):
         for tag in sorted(tags, key=len):
             meant = meaning(tag)
@@ -61,16 +61,15 @@ def add_keras_names(record: Record) -> None:
             target = word or side
             if side == "validation" and target == "train":
                 continue
-            found.setdefault((target, name), tag)
-    for (target, name), tag in found.items():
+            found.setdefault((target, name), (tag, tags[tag]))
+    for (target, name), (tag, curve) in found.items():
         if target == "test":
             if ("validation", name) in found:
                 continue
             target = "validation"
-        source = record.train if tag in record.train else record.validation
         home = record.train if target == "train" else record.validation
         if f"epoch_{name}" not in home:
-            home[f"epoch_{name}"] = source[tag]
+            home[f"epoch_{name}"] = curve
             record.aliases[f"{target}/epoch_{name}"] = tag
     _average_dense_series(record)
 
@@ -104,23 +103,36 @@ def _average_dense_series(record: Record) -> None:
     Keras's `epoch_loss` is the mean over the epoch. A single batch's loss against a mean
     over the validation data would compare noise. The values per step stay, as `step/`.
     """
-    for alias, tag in list(record.aliases.items()):
+    for alias in record.aliases:
         side, _, name = alias.partition("/")
         checks = record.validation.get(name)
         if side != "train" or checks is None or len(checks) < 2:
             continue
         dense = record.train[name]
-        same_axis = checks.steps[-1] > dense.steps[-1] / 2
-        if len(dense) >= DENSE * len(checks) and same_axis:
+        if len(dense) < DENSE * len(checks):
+            continue
+        ends = _last_steps(dense, checks)
+        if ends is not None:
             record.train.setdefault(f"step/{name.removeprefix('epoch_')}", dense)
-            record.train[name] = _means(dense, checks)
-            record.aliases[alias] = tag
+            record.train[name] = _means(dense, ends, checks.steps)
 
 
-def _means(dense: Series, checks: Series) -> Series:
-    """Return the mean of `dense` up to each of the steps of `checks`, where it has any."""
-    ends = np.searchsorted(dense.steps, checks.steps, side="right")
-    starts = np.concatenate([[0], ends[:-1]])
-    filled = np.flatnonzero(ends > starts)
-    means = [float(np.mean(dense.values[starts[i] : ends[i]])) for i in filled]
-    return Series(checks.steps[filled], np.array(means, dtype=np.float64))
+def _last_steps(dense: Series, checks: Series) -> Steps | None:
+    """Return the step at which each of the epochs ended, or None if that isn't clear."""
+    if checks.steps[-1] > dense.steps[-1] / 2:  # Both count steps.
+        return checks.steps
+    if (np.diff(checks.steps) == 1).all():  # The checks count epochs.
+        first, last = dense.steps[0], dense.steps[-1]
+        share = np.arange(1, len(checks) + 1) / len(checks)
+        ends: Steps = (first + share * (last + 1 - first) - 1).round().astype(np.int64)
+        return ends
+    return None
+
+
+def _means(dense: Series, ends: Steps, steps: Steps) -> Series:
+    """Return the mean of `dense` up to each of the ends, where it has any."""
+    places = np.searchsorted(dense.steps, ends, side="right")
+    starts = np.concatenate([[0], places[:-1]])
+    filled = np.flatnonzero(places > starts)
+    means = [float(np.mean(dense.values[starts[i] : places[i]])) for i in filled]
+    return Series(steps[filled], np.array(means, dtype=np.float64))
