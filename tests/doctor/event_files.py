@@ -1,14 +1,19 @@
 """Writes TensorBoard event files without TensorFlow, as the tests of the tab need them."""
 
+import base64
 import json
 import time
 
 import numpy as np
-from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto import event_pb2, graph_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
 SCALAR = summary_pb2.DATA_CLASS_SCALAR
+PIXEL_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVQI12P4z8AAAAMBAQAY3Y2wAAAA"
+    "AElFTkSuQmCC"
+)
 TENSOR = summary_pb2.DATA_CLASS_TENSOR
 
 
@@ -57,6 +62,24 @@ class EventFile:
         counts, edges = np.histogram(values, bins=10)
         rows = np.stack([edges[:-1], edges[1:], counts], axis=1)  # [bins, 3]
         self._tensor(tag, step, rows.astype(np.float64), "histograms", TENSOR)
+
+    def image(self, tag, step, png):
+        image = summary_pb2.Summary.Image(
+            width=1, height=1, colorspace=3, encoded_image_string=png
+        )
+        value = summary_pb2.Summary.Value(tag=tag, image=image)
+        self._write(event_pb2.Event(step=step, summary={"value": [value]}))
+
+    def graph(self):
+        """Write an op graph of two operations."""
+        nodes = [
+            graph_pb2.GraphDef().node.add(name="images", op="Placeholder"),
+            graph_pb2.GraphDef().node.add(
+                name="logits", op="Identity", input=["images"]
+            ),
+        ]
+        graph = graph_pb2.GraphDef(node=nodes)
+        self._write(event_pb2.Event(graph_def=graph.SerializeToString()))
 
     def text(self, tag, step, text):
         array = np.array([text.encode()], dtype=object)
@@ -114,6 +137,8 @@ def write_run(folder, findings, *, finished=True, num_steps=200, wall_time=None)
             )
         file.histogram("activations/dense_1", 0, random.normal(size=500))
         file.text("cards/model", 0, "A model.")
+        file.image("images/inputs", 0, PIXEL_PNG)
+        file.graph()
         file.doctor("facts", 0, {"model": {"name": "mlp", "num_parameters": 101770}})
         file.doctor("probes", 0, {"when": "start"})
         file.doctor("findings", num_steps, findings)

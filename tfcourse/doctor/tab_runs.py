@@ -181,7 +181,7 @@ def read_runs(source: Source, only: str | None = None) -> dict[str, Run]:
         source.context,
         plugin_name=PLUGIN_NAME,
         downsample=10,
-        run_tag_filter=provider.RunTagFilter(runs=only and [only]),
+        run_tag_filter=provider.RunTagFilter(runs=None if only is None else [only]),
         **where,
     )
     clocks = read.list_scalars(
