@@ -176,6 +176,42 @@ def test_any_bytes_under_a_right_checksum_raise_nothing(tmp_path_factory, data):
     assert points(read_run(folder).train["epoch_loss"])[0] == 2.0
 
 
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(-(2**63), 2**63 - 1), st.floats(), st.binary(max_size=24)
+        ),
+        max_size=30,
+    ),
+    wall_time=st.floats(),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_steps_and_numbers_are_read(tmp_path_factory, rows, wall_time):
+    folder = tmp_path_factory.mktemp("run")
+    events = []
+    for step, number, data in rows:
+        dtype = [types_pb2.DT_DOUBLE, types_pb2.DT_FLOAT, types_pb2.DT_HALF][
+            len(data) % 3
+        ]
+        table = value("h", np.array([[number, number, 1.0]]), "histograms")
+        table.tensor.tensor_content = data
+        half = value("bits", np.float32(0))
+        half.tensor.dtype, half.tensor.tensor_content = dtype, data[:8]
+        proto = summary_pb2.HistogramProto(
+            min=-number, max=number, bucket_limit=[number, 1e308], bucket=[1, number]
+        )
+        double = value("loss", np.float64(number))
+        values = (table, half, value("p", proto), double, value("val_loss", number / 2))
+        events.append(event(step, *values, wall_time=wall_time))
+    write(folder, *events)
+    record = read_run(folder)
+    assert record.problems == []
+    for found in (*record.train.values(), *record.validation.values()):
+        assert (np.diff(found.steps.astype(object)) > 0).all()
+    for kept in record.histograms.values():
+        assert all((h.edges[1:] >= h.edges[:-1]).all() for h in kept)
+
+
 def test_the_next_file_is_read_after_a_damaged_one(tmp_path):
     path = write(tmp_path, *curve("epoch_loss", LOSSES))
     path.write_bytes(path.read_bytes()[:-3] + b"???")
@@ -360,6 +396,14 @@ def test_a_loss_of_each_step_becomes_a_mean_per_epoch(tmp_path):
 def test_checks_that_count_epochs_get_as_many_means(tmp_path):
     write(tmp_path, *curve("train/loss", range(1, 401)), *curve("val/loss", [1.0, 2.0]))
     assert points(read_run(tmp_path).train["epoch_loss"]) == {0: 100.5, 1: 300.5}
+
+
+def test_thousands_of_losses_without_checks_are_steps(tmp_path):
+    write(tmp_path, *curve("loss", range(5000)))
+    record = read_run(tmp_path)
+    found = points(record.train["epoch_loss"])
+    assert len(found) == 100 and found[49] == 24.5 and found[4999] == 4974.5
+    assert len(record.train["step/loss"]) == 5000
 
 
 def test_the_same_tags_in_two_folders(tmp_path):

@@ -45,6 +45,9 @@ QUANTITIES = {
 }
 # Losses per step beside losses per epoch: this many times as many points.
 DENSE = 3
+# Without a validation to compare with, more points than this are steps, not epochs.
+MAX_EPOCHS = 1000
+NUM_STRETCHES = 100
 
 
 def add_keras_names(record: Record) -> None:
@@ -98,35 +101,47 @@ def meaning(tag: str) -> tuple[str, str] | None:
 
 
 def _average_dense_series(record: Record) -> None:
-    """Make a loss of each step, beside a validation per epoch, a mean per epoch.
+    """Make a curve of each step a mean per epoch, in place.
 
     Keras's `epoch_loss` is the mean over the epoch. A single batch's loss against a mean
     over the validation data would compare noise. The values per step stay, as `step/`.
     """
     for alias in record.aliases:
         side, _, name = alias.partition("/")
-        checks = record.validation.get(name)
-        if side != "train" or checks is None or len(checks) < 2:
+        if side != "train" or name == "epoch_learning_rate":
             continue
-        dense = record.train[name]
-        if len(dense) < DENSE * len(checks):
-            continue
-        ends = _last_steps(dense, checks)
+        dense, checks = record.train[name], record.validation.get(name)
+        if checks is None or len(checks) < 2:
+            if len(dense) <= MAX_EPOCHS:
+                continue
+            steps = _even_ends(dense, NUM_STRETCHES)
+            ends: Steps | None = steps
+        else:
+            if len(dense) < DENSE * len(checks):
+                continue
+            ends, steps = _ends(dense, checks), checks.steps
         if ends is not None:
             record.train.setdefault(f"step/{name.removeprefix('epoch_')}", dense)
-            record.train[name] = _means(dense, ends, checks.steps)
+            record.train[name] = _means(dense, ends, steps)
 
 
-def _last_steps(dense: Series, checks: Series) -> Steps | None:
+def _ends(dense: Series, checks: Series) -> Steps | None:
     """Return the step at which each of the epochs ended, or None if that isn't clear."""
     if checks.steps[-1] > dense.steps[-1] / 2:  # Both count steps.
         return checks.steps
     if (np.diff(checks.steps) == 1).all():  # The checks count epochs.
-        first, last = dense.steps[0], dense.steps[-1]
-        share = np.arange(1, len(checks) + 1) / len(checks)
-        ends: Steps = (first + share * (last + 1 - first) - 1).round().astype(np.int64)
-        return ends
+        return _even_ends(dense, len(checks))
     return None
+
+
+def _even_ends(dense: Series, num_stretches: int) -> Steps:
+    """Return the last steps of as many stretches of equal length."""
+    first = int(dense.steps[0])
+    num_steps = int(dense.steps[-1]) - first + 1
+    ends = [
+        first + num_steps * i // num_stretches - 1 for i in range(1, num_stretches + 1)
+    ]
+    return np.array(ends, dtype=np.int64)
 
 
 def _means(dense: Series, ends: Steps, steps: Steps) -> Series:

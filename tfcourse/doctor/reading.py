@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from tfcourse.doctor.event_files import Event, EventFile
 from tfcourse.doctor.event_values import (
     Histogram,
@@ -49,6 +51,11 @@ def read_run(folder: str | Path, name: str | None = None) -> Record:
         UserError: The folder is missing, unreadable, no folder, or holds no run.
     """
     files = run_files(Path(folder))
+    with np.errstate(all="ignore"):  # Logs may hold any numbers.
+        return _read(files, name)
+
+
+def _read(files: RunFiles, name: str | None) -> Record:
     record = Record(name or files.folder.resolve().name, files.folder)
     train = _Side(record, is_train=True)
     train.read(files.train)
