@@ -41,6 +41,8 @@ class Diagnosis:
     Attributes:
         judged: Whether there was anything to judge.
         finished: Whether the run's end was seen.
+        recorded: Whether `Recorder` recorded it.
+        summary: What was read, in one line.
     """
 
     run: str
@@ -50,6 +52,7 @@ class Diagnosis:
     problems: tuple[str, ...]
     judged: bool
     finished: bool
+    recorded: bool
     summary: str
 
     @property
@@ -68,6 +71,7 @@ def diagnosis_of(record: Record, findings: list[Finding], name: str) -> Diagnosi
         problems=tuple(record.problems),
         judged=can_be_judged(record),
         finished=record.finished,
+        recorded=record.recorded,
         summary=_summary(record),
     )
 
@@ -217,7 +221,8 @@ def _verdict(diagnosis: Diagnosis) -> Text:
     if not diagnosis.judged:
         return Text("nothing that could be judged", STYLES["warning"])
     so_far = "" if diagnosis.finished else " so far"
-    return Text(f"healthy{so_far}: no fault was found", "bold green")
+    scope = "" if diagnosis.recorded else " in what was recorded"
+    return Text(f"healthy{so_far}: no fault was found{scope}", "bold green")
 
 
 def _state(diagnosis: Diagnosis) -> Text:
