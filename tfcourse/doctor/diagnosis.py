@@ -1,12 +1,148 @@
-"""Names what is wrong with a recorded run."""
+"""Names what is wrong with a recorded run: all rules, then causes before symptoms."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from tfcourse.doctor.findings import Finding
+from tfcourse.doctor.findings import SEVERITIES, Finding
+from tfcourse.doctor.record import Record
+from tfcourse.doctor.rules import (
+    data,
+    generalisation,
+    heads,
+    metrics,
+    signals,
+    structure,
+    updates,
+)
+from tfcourse.doctor.view import View
+
+FAMILIES: tuple[Callable[[View], Iterator[Finding]], ...] = (
+    heads.find,
+    metrics.find,
+    structure.find,
+    data.find,
+    updates.find,
+    signals.find,
+    generalisation.find,
+)
+# What follows from what: a symptom stands behind its cause and is no longer an error.
+FOLLOWS: dict[str, tuple[str, ...]] = {
+    "non-finite-values": (
+        "exploding-gradients",
+        "learning-rate-too-high",
+        "unscaled-targets",
+        "unnormalised-inputs",
+        "initialisation-scale",
+        "loss-reduction",
+        "loss-activation-mismatch",
+        "wrong-update",
+    ),
+    "exploding-gradients": (
+        "learning-rate-too-high",
+        "unscaled-targets",
+        "unnormalised-inputs",
+        "initialisation-scale",
+        "loss-reduction",
+        "wrong-update",
+        "loss-activation-mismatch",
+    ),
+    "learning-rate-too-high": (
+        "unscaled-targets",
+        "unnormalised-inputs",
+        "loss-reduction",
+        "initialisation-scale",
+        "wrong-update",
+        "loss-activation-mismatch",
+    ),
+    "dead-relu": (
+        "learning-rate-too-high",
+        "unnormalised-inputs",
+        "unscaled-targets",
+        "loss-activation-mismatch",
+        "loss-reduction",
+        "over-regularised",
+        "non-finite-values",
+        "symmetric-initialisation",
+    ),
+    "saturated-activations": (
+        "unnormalised-inputs",
+        "learning-rate-too-high",
+        "unscaled-targets",
+    ),
+    "initialisation-scale": (),
+    "vanishing-gradients": (
+        "saturated-activations",
+        "dead-relu",
+        "initialisation-scale",
+        "symmetric-initialisation",
+        "disconnected-gradient",
+        "loss-activation-mismatch",
+        "over-regularised",
+        "unnormalised-inputs",
+    ),
+    "underfitting": (
+        "*",  # It is what is left when nothing else explains a poor fit.
+    ),
+    "overfitting": (
+        "label-noise",
+        "misaligned-labels",
+        "train-validation-shift",
+        "train-inference-gap",
+        "unshuffled-data",
+    ),
+    "misaligned-labels": (
+        "unshuffled-data",
+        "non-finite-values",
+    ),
+    "label-noise": (
+        "misaligned-labels",
+        "unshuffled-data",
+        "loss-activation-mismatch",
+    ),
+    "class-imbalance": ("misaligned-labels",),
+    "train-inference-gap": ("unshuffled-data",),
+    "learning-rate-too-low": (
+        "wrong-update",
+        "unnormalised-inputs",
+        "symmetric-initialisation",
+        "dead-relu",
+        "saturated-activations",
+        "vanishing-gradients",
+        "over-regularised",
+        "disconnected-gradient",
+        "unscaled-targets",
+    ),
+    "frozen-weights": (),
+    "over-regularised": (),
+}
+SURE = 0.6  # A cause must be this sure to stand before its symptoms.
 
 
-def diagnose(record: Any) -> list[Finding]:
+def diagnose(record: Record) -> list[Finding]:
     """Return the findings, the likeliest cause first; none for a healthy run."""
-    return []
+    view = View(record)
+    found = [finding for family in FAMILIES for finding in family(view)]
+    return rank(found)
+
+
+def rank(found: list[Finding]) -> list[Finding]:
+    """Return findings with causes before symptoms, then by severity and confidence."""
+    sure = {f.fault for f in found if f.confidence >= SURE and f.severity != "note"}
+
+    def depth(fault: str, seen: frozenset[str] = frozenset()) -> int:
+        """How many causes stand before a fault."""
+        if fault in seen:
+            return 0
+        causes = FOLLOWS.get(fault, ())
+        present = sure - {fault} if "*" in causes else sure.intersection(causes)
+        if not present:
+            return 0
+        return 1 + max(depth(cause, seen | {fault}) for cause in present)
+
+    def order(finding: Finding) -> tuple[bool, int, int, float]:
+        severity = SEVERITIES.index(finding.severity)
+        is_note = finding.severity == "note"
+        return is_note, depth(finding.fault), severity, -finding.confidence
+
+    return sorted(found, key=order)

@@ -165,7 +165,42 @@ def describe_predictions(
     record["sums_to_one"] = bool(width > 1 and np.abs(sums - 1).max() < 1e-3)
     if target is None or len(target) != len(values):
         return record
+    record["losses"] = candidate_losses(values, target)
     return record | fit_of(values, target)
+
+
+def candidate_losses(values: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Return what the usual losses say of predictions [n, ...] and targets [n, ...].
+
+    Beside the loss that the run reports they show which one it computes, whatever its
+    name: a softmax of probabilities, a mean over all pairs of the batch.
+    """
+    guesses = values.reshape(len(values), -1)
+    flat = target.reshape(len(target), -1).astype(np.float64)
+    found: dict[str, float] = {}
+    if guesses.shape == flat.shape:
+        found["mse"] = float(np.square(guesses - flat).mean())
+        found["mae"] = float(np.abs(guesses - flat).mean())
+        if flat.shape[1] == 1:
+            found["mse_of_pairs"] = float(
+                flat.var() + guesses.var() + (flat.mean() - guesses.mean()) ** 2
+            )
+        if flat.min() >= 0 and flat.max() <= 1:
+            found["binary_of_logits"] = float(
+                (np.logaddexp(0, guesses) - flat * guesses).mean()
+            )
+            clipped = np.clip(guesses, 1e-7, 1 - 1e-7)
+            terms = flat * np.log(clipped) + (1 - flat) * np.log(1 - clipped)
+            found["binary_of_probabilities"] = float(-terms.mean())
+    labels = as_labels(flat, target_kind(flat, target.dtype))
+    if labels is not None and guesses.shape[1] > max(1, labels.max()):
+        at_label = guesses[np.arange(len(labels)), labels]
+        top = guesses.max(axis=1)
+        log_sum = top + np.log(np.exp(guesses - top[:, None]).sum(axis=1))
+        found["categorical_of_logits"] = float((log_sum - at_label).mean())
+        clipped = np.clip(at_label, 1e-7, 1 - 1e-7)
+        found["categorical_of_probabilities"] = float(-np.log(clipped).mean())
+    return found
 
 
 def fit_of(values: np.ndarray, target: np.ndarray) -> dict[str, Any]:

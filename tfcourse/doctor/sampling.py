@@ -106,9 +106,11 @@ class Updates:
         """Return the size of the update for each variable, and its direction.
 
         update_ratio: root mean square of the change in one step, over that of the
-        weights; update_cosine: of the change with the negative gradient, -1 to 1.
+        weights; update_cosine: of the change with the negative gradient, -1 to 1;
+        step/predicted_change: of the batch's loss, by its gradient and this change.
         """
         scalars: dict[str, float] = {}
+        predicted = 0.0
         for variable, old, new in zip(
             self._variables, self._before, self._function(), strict=True
         ):
@@ -120,8 +122,11 @@ class Updates:
                 scalars[f"update_ratio/{variable.path}"] = float(size / scale)
             gradient = observation.samples.get(f"gradients/{variable.path}")
             if gradient is not None:
+                share = len(gradient) / max(1, int(np.prod(variable.shape)))
+                predicted += float(np.dot(change * num_steps, gradient)) / share
                 norms = np.linalg.norm(change) * np.linalg.norm(gradient)
                 if norms > 0:
                     cosine = -float(np.dot(change, gradient) / norms)
                     scalars[f"update_cosine/{variable.path}"] = cosine
+        scalars["step/predicted_change"] = predicted
         return scalars

@@ -1,0 +1,304 @@
+"""Does the head of the model fit its loss, its targets, and its metrics?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from tfcourse.doctor.findings import Finding
+from tfcourse.doctor.rules.making import make
+from tfcourse.doctor.view import View, as_dict, first, number
+
+FAULT = "loss-activation-mismatch"
+CATEGORICAL = (
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "categorical_focal_crossentropy",
+)
+BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
+VALUES = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_squared_logarithmic_error",
+    "mean_absolute_percentage_error",
+    "huber",
+    "log_cosh",
+    "logcosh",
+)
+# Output activations that can't leave a range: least and greatest value.
+RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "relu": (0.0, math.inf),
+    "softplus": (0.0, math.inf),
+    "exponential": (0.0, math.inf),
+}
+THRESHOLD_METRICS = ("binary_accuracy", "BinaryAccuracy", "Precision", "Recall", "AUC")
+
+
+def find(view: View) -> Iterator[Finding]:
+    """Yield what does not fit at the head."""
+    loss = as_dict(first(view.losses))
+    name = str(loss.get("name", ""))
+    activation = observed_activation(view)
+    if loss.get("built_in"):
+        yield from _built_in(view, name, loss, activation)
+    else:
+        yield from _by_value(view, activation)
+    yield from _range(view, name, activation)
+
+
+def observed_activation(view: View) -> str | None:
+    """Return the head's activation: from the model, or from what it gives.
+
+    "probabilities" stands for outputs that sum to 1 without a known softmax, "unbounded"
+    for outputs beyond 0 and 1 without a known activation; None: can't be told.
+    """
+    if view.activation:
+        return view.activation
+    fit = view.output_fit("train") or view.output_fit("validation")
+    if not fit:
+        return view.activation
+    if fit.get("sums_to_one") and fit.get("in_unit_interval"):
+        return "probabilities"
+    low, high = number(fit, "min"), number(fit, "max")
+    if low < -1e-3 or high > 1 + 1e-3:
+        return "" if view.activation == "" else "unbounded"
+    return view.activation
+
+
+def _built_in(
+    view: View, name: str, loss: dict[str, Any], activation: str | None
+) -> Iterator[Finding]:
+    logits = bool(loss.get("from_logits"))
+    is_categorical, is_binary = name in CATEGORICAL, name in BINARY
+    width = output_width(view)
+    if activation in ("softmax", "probabilities") and width == 1:
+        yield _mismatch(
+            view,
+            0.98,
+            "The softmax runs over a single unit, so the output is always exactly 1.",
+            'layers.Dense(1, activation="sigmoid")  # with binary_crossentropy',
+            rule="softmax over an axis of length 1",
+        )
+    elif (
+        (is_categorical or is_binary)
+        and logits
+        and activation
+        in (
+            "softmax",
+            "sigmoid",
+            "probabilities",
+        )
+    ):
+        kind = "sigmoid" if is_binary else "softmax"
+        yield _mismatch(
+            view,
+            0.95,
+            f"The head already gives probabilities, and the loss applies a {kind} to "
+            "them once more: the gradients become small and the loss can't reach 0.",
+            "layers.Dense(num_classes)  # no activation: from_logits=True stays",
+            rule=f"{name} with from_logits=True on an output with {activation}",
+        )
+    elif (is_categorical or is_binary) and not logits:
+        if activation in ("", "unbounded", "relu", "tanh", "leaky_relu", "elu"):
+            given = (
+                activation if activation not in ("", "unbounded") else "no activation"
+            )
+            yield _mismatch(
+                view,
+                0.95,
+                "The loss expects probabilities, but the head gives raw scores "
+                f"({given}).",
+                f"loss=keras.losses.{class_name(name)}(from_logits=True)",
+                rule=f"{name} with from_logits=False on an output with {given}",
+            )
+    if is_categorical and activation in ("sigmoid", "hard_sigmoid") and not logits:
+        yield _mismatch(
+            view,
+            0.85,
+            "Each sigmoid gives its own probability, but a categorical loss needs one "
+            "distribution over the classes.",
+            'layers.Dense(num_classes, activation="softmax")',
+            rule=f"{name} on an output with sigmoid",
+        )
+    if is_binary and activation in ("softmax", "probabilities") and width > 1:
+        kind = str(view.targets().get("kind", ""))
+        yield _mismatch(
+            view,
+            0.85 if kind == "multi_label" else 0.6,
+            "A softmax shares one probability among the outputs, but binary "
+            "cross-entropy judges each output by itself.",
+            'loss="categorical_crossentropy"  # or sigmoid outputs, for several labels',
+            rule=f"{name} on an output with softmax over {width} units",
+        )
+    if name in ("poisson", "kl_divergence") and activation in ("", "unbounded", "tanh"):
+        yield _mismatch(
+            view,
+            0.8,
+            f"The {name} loss takes logarithms of the predictions, but the head can "
+            "give negative ones.",
+            'layers.Dense(1, activation="exponential")',
+            rule=f"{name} on an output that can be negative",
+        )
+    if name in VALUES:
+        yield from _values(view, name, activation, width)
+
+
+def _values(
+    view: View, name: str, activation: str | None, width: int
+) -> Iterator[Finding]:
+    target = view.targets()
+    kind = target.get("kind")
+    if kind == "classes" and width == 1 and number(target, "num_classes") >= 3:
+        if any(is_accuracy(metric) for metric in metrics_of(view)):
+            yield _mismatch(
+                view,
+                0.8,
+                "The targets are classes, but the model gives one number and the loss "
+                "measures distances between class numbers.",
+                "layers.Dense(num_classes)  # with SparseCategoricalCrossentropy("
+                "from_logits=True)",
+                rule=f"{name} of class numbers with an output of one unit",
+            )
+    if kind == "one_hot" and width > 2 and activation in ("softmax", "sigmoid"):
+        yield _mismatch(
+            view,
+            0.55,
+            "The squared error of probabilities has hardly any gradient where the model "
+            "is surely wrong; cross-entropy has.",
+            'loss="categorical_crossentropy"',
+            rule=f"{name} of one-hot classes on an output with {activation}",
+        )
+
+
+def _by_value(view: View, activation: str | None) -> Iterator[Finding]:
+    """A loss of one's own is known by its value beside those of the usual ones."""
+    fit = view.output_fit("train")
+    candidates = as_dict(fit.get("losses"))
+    modes = as_dict(view.end.get("train_modes"))
+    penalty = view.values("step/regularisation")
+    value = number(modes, "inference") - (penalty[-1] if len(penalty) else 0.0)
+    if not candidates or not math.isfinite(value):
+        return
+    for kind, action in (("categorical", "softmax"), ("binary", "sigmoid")):
+        logits = number(candidates, f"{kind}_of_logits")
+        probabilities = number(candidates, f"{kind}_of_probabilities")
+        if math.isnan(logits) or math.isnan(probabilities):
+            continue
+        as_logits, as_probabilities = near(value, logits), near(value, probabilities)
+        is_distribution = bool(fit.get("in_unit_interval")) and (
+            kind == "binary" or bool(fit.get("sums_to_one"))
+        )
+        if is_distribution and as_logits and not as_probabilities:
+            yield _mismatch(
+                view,
+                0.93,
+                f"The head already gives probabilities, and the loss applies a {action} "
+                "to them once more: the gradients become small and the loss can't reach "
+                "0.",
+                "layers.Dense(num_classes)  # no activation before this loss",
+                rule="the loss equals the cross-entropy of the predictions as logits",
+                numbers={"loss": value, "of logits": logits, "of them": probabilities},
+            )
+        elif not is_distribution and as_probabilities and not as_logits:
+            yield _mismatch(
+                view,
+                0.9,
+                "The loss takes the head's raw scores for probabilities.",
+                f'layers.Dense(num_classes, activation="{action}")',
+                rule="the loss equals the cross-entropy of raw scores as probabilities",
+                numbers={"loss": value, "of logits": logits, "of them": probabilities},
+            )
+
+
+def _range(view: View, name: str, activation: str | None) -> Iterator[Finding]:
+    """Targets that the head can't reach, classes that it has no unit for."""
+    target = view.targets()
+    low, high = RANGES.get(activation or "", (-math.inf, math.inf))
+    least, greatest = number(target, "min"), number(target, "max")
+    spread = max(number(target, "std"), 1e-9)
+    if name in CATEGORICAL or math.isnan(least):
+        width, largest = output_width(view), number(target, "largest_class")
+        if target.get("kind") == "classes" and width and largest >= width:
+            yield _mismatch(
+                view,
+                0.9,
+                f"There are labels up to {largest:.0f}, but the head has {width} units: "
+                f"classes count from 0 to {width - 1}.",
+                f"layers.Dense({int(largest) + 1})  # or labels - 1, if they count from 1",
+                rule="a class number that is not below the number of units",
+                numbers={"largest label": largest, "units": width},
+            )
+        return
+    if least < low - 0.05 * spread or greatest > high + 0.05 * spread:
+        yield _mismatch(
+            view,
+            0.9,
+            f"The {activation} at the end gives values from {low:g} to {high:g}, but the "
+            f"targets go from {least:.3g} to {greatest:.3g}.",
+            "layers.Dense(1)  # no activation; or scale the targets into the range",
+            rule="targets outside of the range of the last activation",
+            numbers={"least target": least, "greatest target": greatest},
+        )
+
+
+def _mismatch(
+    view: View,
+    confidence: float,
+    message: str,
+    remedy: str,
+    *,
+    rule: str,
+    numbers: dict[str, float] | None = None,
+) -> Finding:
+    layer = str(view.outputs[0].get("layer", "")) if view.outputs else ""
+    # What fits badly costs something even in a run that gets along.
+    sure = confidence > 0.7 or not view.learns_well
+    return make(
+        FAULT,
+        "error" if view.fails else "warning" if sure else "note",
+        confidence,
+        message,
+        remedy,
+        rule=rule,
+        numbers=numbers,
+        layer=layer,
+        series=("step/loss",),
+        see=(("text", "cards/loss"), ("graphs", "keras"), ("scalars", "step/loss")),
+    )
+
+
+def output_width(view: View) -> int:
+    """Return the length of the first output's last axis; 0 if unknown."""
+    shape = view.output_fit("train").get("shape")
+    if shape is None and view.outputs:
+        shape = (view.outputs[0].get("shape") or [None])[1:]
+    if shape is None:
+        return 0
+    return int(shape[-1] or 0) if shape else 1
+
+
+def metrics_of(view: View) -> list[dict[str, Any]]:
+    """Return the compiled metrics."""
+    found = view.facts.get("metrics") or []
+    return [item for item in found if isinstance(item, dict)]
+
+
+def is_accuracy(metric: dict[str, Any]) -> bool:
+    """Return whether a metric counts right classes."""
+    text = f"{metric.get('function', '')} {metric.get('class', '')}".lower()
+    return "accuracy" in text
+
+
+def class_name(function_name: str) -> str:
+    """Return how Keras calls the class of a loss function."""
+    return "".join(part.capitalize() for part in function_name.split("_"))
+
+
+def near(one: float, other: float) -> bool:
+    """Return whether two losses are the same but for rounding and batches."""
+    return abs(one - other) <= 0.02 * max(abs(one), abs(other)) + 1e-4

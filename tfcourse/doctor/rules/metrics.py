@@ -1,0 +1,124 @@
+"""Does the metric measure what it seems to?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfcourse.doctor.findings import Finding
+from tfcourse.doctor.rules.heads import (
+    BINARY,
+    is_accuracy,
+    metrics_of,
+    observed_activation,
+)
+from tfcourse.doctor.rules.making import make
+from tfcourse.doctor.view import View, as_dict, first, number
+
+FAULT = "wrong-metric"
+
+
+def find(view: View) -> Iterator[Finding]:
+    """Yield metrics that say nothing, or something else."""
+    yield from _accuracy_of_values(view)
+    yield from _threshold_of_logits(view)
+    yield from _reported_and_recomputed(view)
+
+
+def _accuracy_of_values(view: View) -> Iterator[Finding]:
+    target = view.targets()
+    name = str(as_dict(first(view.losses)).get("name", ""))
+    is_values = target.get("kind") in ("values", "large") and "crossentropy" not in name
+    for metric in metrics_of(view):
+        if is_values and is_accuracy(metric):
+            yield _wrong(
+                str(metric["name"]),
+                0.9,
+                "Accuracy counts exact hits, which hardly ever happen with targets that "
+                "are measured values.",
+                'metrics=["mae"]  # an error in the unit of the targets',
+                rule="an accuracy on targets that are not classes",
+            )
+
+
+def _threshold_of_logits(view: View) -> Iterator[Finding]:
+    loss = as_dict(first(view.losses))
+    kind = view.targets().get("kind")
+    if kind not in ("binary", "multi_label", "large"):
+        return
+    is_logits = observed_activation(view) in ("", "unbounded")
+    if loss.get("built_in") and str(loss.get("name")) not in BINARY:
+        return
+    if not is_logits or not (loss.get("from_logits") or not loss.get("built_in")):
+        return
+    for metric in metrics_of(view):
+        text = (metric.get("function"), metric.get("class"))
+        cut = metric.get("threshold")
+        by_threshold = "binary_accuracy" in text or "Precision" in text
+        if (by_threshold or "Recall" in text) and cut in (None, 0.5):
+            yield _wrong(
+                str(metric["name"]),
+                0.9,
+                "The metric cuts at 0.5 as if the outputs were probabilities, but they "
+                "are logits, whose middle is 0.",
+                "metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)]",
+                rule="a threshold of 0.5 on an output without sigmoid",
+            )
+
+
+def _reported_and_recomputed(view: View) -> Iterator[Finding]:
+    """Accuracy counted by us on kept validation examples, beside the reported one."""
+    for side in ("validation", "train"):
+        fit = view.output_fit(side)
+        truth = number(fit, "accuracy")
+        count = number(view.targets(side), "num_examples")
+        if math.isnan(truth) or not count > 0:
+            continue
+        for metric in metrics_of(view):
+            if not is_accuracy(metric):
+                continue
+            reported = view.values(f"epoch_{metric['name']}", side)
+            if not len(reported) or not math.isfinite(reported[-1]):
+                continue
+            noise = 4 * np.sqrt(0.25 / min(count, 1024))
+            margin = max(0.12, noise) + (0.15 if side == "train" else 0.0)
+            is_off = abs(reported[-1] - truth) > margin
+            if is_off and (side == "validation" or _is_blind(reported, fit)):
+                yield _wrong(
+                    str(metric["name"]),
+                    0.9 if side == "validation" else 0.7,
+                    f"The metric reports {reported[-1]:.2f}, but {truth:.2f} of the "
+                    "examples have their largest output at the right class.",
+                    'metrics=["accuracy"]  # Keras picks the one that fits the targets',
+                    rule="reported accuracy against the share of right largest outputs",
+                    numbers={"reported": float(reported[-1]), "counted": truth},
+                )
+                return
+
+
+def _is_blind(reported: np.ndarray, fit: dict[str, object]) -> bool:
+    """Return whether a training metric is too good, not merely behind (dropout)."""
+    return float(reported[-1]) > float(str(fit.get("accuracy", 1.0)))
+
+
+def _wrong(
+    name: str,
+    confidence: float,
+    message: str,
+    remedy: str,
+    *,
+    rule: str,
+    numbers: dict[str, float] | None = None,
+) -> Finding:
+    return make(
+        FAULT,
+        "warning",
+        confidence,
+        message,
+        remedy,
+        rule=rule,
+        numbers=numbers,
+        series=(f"epoch_{name}", "epoch_loss"),
+    )

@@ -1,0 +1,251 @@
+"""Is anything nonlinear between the layers? Are the weights drawn as they should be?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tfcourse.doctor.findings import Finding
+from tfcourse.doctor.rules.making import make, severity_of
+from tfcourse.doctor.view import View, as_dict, early, number, pairs
+
+WEIGHTED = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose")
+# Linear maps: a chain of them and of weighted layers is one linear map.
+LINEAR = (
+    "Dropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "Flatten",
+    "Reshape",
+    "Permute",
+    "BatchNormalization",
+    "Rescaling",
+    "Normalization",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "ZeroPadding2D",
+    "UpSampling2D",
+    "Add",
+    "Concatenate",
+    "GaussianNoise",
+    "InputLayer",
+)
+EQUAL_UNITS = 1e-5
+LARGE_SCALE = 6.0  # Times the spread that Glorot and Bengio (2010) give.
+SMALL_SCALE = 0.02
+LARGE_BIAS = 3.0
+
+
+def find(view: View) -> Iterator[Finding]:
+    """Yield what is wrong before the first step already."""
+    yield from _missing_nonlinearity(view)
+    yield from _symmetric(view)
+    yield from _scale(view)
+
+
+def _missing_nonlinearity(view: View) -> Iterator[Finding]:
+    found = linear_pairs(view)
+    if found is None:
+        return
+    joined, total = found
+    if not joined or len(joined) < max(1, math.ceil(total / 2)):
+        return
+    whole = len(joined) == total
+    # Where a linear model explains as much as neighbours do, none is missing.
+    agreement = as_dict(as_dict(view.examples.get("agreement")).get("train"))
+    linear, neighbours = number(agreement, "linear"), number(agreement, "neighbours")
+    is_linear_data = linear >= neighbours - 0.02
+    if not whole and view.learns_well:
+        return
+    confidence = 0.9 if whole else 0.75
+    if is_linear_data:
+        confidence -= 0.3
+    names = " and ".join(joined[0])
+    severity = severity_of(view)
+    if severity == "note" and whole and not is_linear_data:
+        severity = "warning"
+    yield make(
+        "missing-nonlinearity",
+        severity,
+        confidence,
+        f"Between {names} there is no activation: together they are one linear map, "
+        "however many layers there are.",
+        'layers.Dense(units, activation="relu")  # in the hidden layers',
+        rule="layers with weights that follow one another without a nonlinearity",
+        numbers={"such pairs": len(joined), "pairs of layers": total},
+        layer=joined[0][0],
+        see=(("graphs", "keras"), ("text", "cards/model")),
+    )
+
+
+def linear_pairs(view: View) -> tuple[list[tuple[str, str]], int] | None:
+    """Return the pairs of weighted layers without a nonlinearity, and all pairs.
+
+    None if the model's structure isn't known.
+    """
+    links = view.model.get("links")
+    if isinstance(links, list) and links:
+        return _pairs_of_links(links)
+    return _pairs_of_taps(view)
+
+
+def _pairs_of_links(links: list[Any]) -> tuple[list[tuple[str, str]], int]:
+    parents: dict[str, list[str]] = {}
+    for source, target in links:
+        parents.setdefault(target, []).append(source)
+
+    def is_weighted(node: str) -> bool:
+        return node.split("|")[1] in WEIGHTED
+
+    def ancestors(node: str, seen: set[str]) -> Iterator[tuple[str, bool]]:
+        """Yield the weighted nodes before this one, and whether all between is linear."""
+        for parent in parents.get(node, []):
+            name, kind, activation = parent.split("|")
+            if parent in seen:
+                continue
+            seen.add(parent)
+            if is_weighted(parent):
+                yield name, not activation
+            elif kind in LINEAR and not activation:
+                yield from ancestors(parent, seen)
+            elif kind != "InputLayer":
+                yield name, False
+
+    joined, total = [], 0
+    for node in parents:
+        if not is_weighted(node):
+            continue
+        before = list(ancestors(node, set()))
+        if before:
+            total += 1
+            # A nonlinear way beside the linear one (a shortcut) is enough.
+            if all(linear for _, linear in before):
+                joined.append((before[0][0], node.split("|")[0]))
+    return joined, total
+
+
+def _pairs_of_taps(view: View) -> tuple[list[tuple[str, str]], int] | None:
+    """As the layers were called; `layer/input` says that something stood before it."""
+    tapped = as_dict(view.facts.get("tapped"))
+    classes = {layer["name"]: layer["class"] for layer in view.layers}
+    order = [name for name in tapped if name.removesuffix("/input") in classes]
+    if not order:
+        return None
+    chain: list[tuple[str, bool]] = []  # Weighted layers; linear up to the next?
+    for name in order:
+        owner = name.removesuffix("/input")
+        if name.endswith("/input"):
+            if chain and chain[-1][0] != owner:
+                chain[-1] = (chain[-1][0], False)
+        elif classes[owner] in WEIGHTED:
+            chain.append((owner, not tapped[name]))
+        elif chain and (classes[owner] not in LINEAR or tapped[name]):
+            chain[-1] = (chain[-1][0], False)
+    joined = [(one[0], other[0]) for one, other in pairs(chain) if one[1]]
+    return joined, max(0, len(chain) - 1)
+
+
+def _symmetric(view: View) -> Iterator[Finding]:
+    after = as_dict(view.end.get("weights"))
+    for path in view.kernels[:-1]:
+        variable = view.variables[path]
+        units = variable["shape"][-1]
+        if units < 2 or number(variable, "unit_spread") > EQUAL_UNITS:
+            continue
+        # A gate that starts at zero, or noise (dropout), parts the units by itself.
+        if number(as_dict(after.get(path)), "unit_spread") > 0.1 and view.learns_well:
+            continue
+        zero = number(variable, "max_abs") == 0
+        yield make(
+            "symmetric-initialisation",
+            "error" if not view.learns_well else "note",
+            0.96,
+            f"All {units} units of {variable['layer']} start with the same weights "
+            f"({'all zero' if zero else 'one constant'}), get the same gradient, and "
+            "stay copies of one another.",
+            'kernel_initializer="he_normal"  # or leave Keras\'s default',
+            rule="units of a hidden kernel that are equal before the first step",
+            numbers={"spread over units": number(variable, "unit_spread")},
+            layer=variable["layer"],
+            variable=path,
+            see=(("histograms", f"weights/{path}"),),
+        )
+        return
+
+
+def _scale(view: View) -> Iterator[Finding]:
+    worst: tuple[float, str] | None = None
+    for path in view.kernels:
+        variable = view.variables[path]
+        spread = number(variable, "std")
+        expected = math.sqrt(2 / max(variable["fan_in"] + variable["fan_out"], 1))
+        if not spread > 0 or "depthwise" in variable["name"]:
+            continue
+        ratio = spread / expected
+        # Where fans differ much, He's and LeCun's spreads lie apart from Glorot's.
+        ratio_in = spread * math.sqrt(variable["fan_in"])
+        large = min(ratio, ratio_in) if ratio > 1 else max(ratio, ratio_in)
+        if worst is None or abs(math.log(large)) > abs(math.log(worst[0])):
+            worst = large, path
+    if worst is not None and (worst[0] > LARGE_SCALE or worst[0] < SMALL_SCALE):
+        yield _scale_finding(view, *worst)
+    for path, variable in view.variables.items():
+        is_bias = variable.get("name") == "bias" and variable.get("trainable")
+        if is_bias and number(variable, "max_abs") > LARGE_BIAS:
+            if not _is_output_bias(view, variable):
+                yield make(
+                    "initialisation-scale",
+                    severity_of(view),
+                    0.75,
+                    f"The biases of {variable['layer']} start as large as "
+                    f"{number(variable, 'max_abs'):.3g}, far beyond what their inputs "
+                    "can make up for.",
+                    'bias_initializer="zeros"',
+                    rule=f"a hidden bias beyond {LARGE_BIAS} before the first step",
+                    numbers={"largest bias": number(variable, "max_abs")},
+                    layer=variable["layer"],
+                    variable=path,
+                    see=(("histograms", f"weights/{path}"),),
+                )
+                return
+
+
+def _is_output_bias(view: View, variable: dict[str, Any]) -> bool:
+    heads = {str(output.get("layer")) for output in view.outputs}
+    return variable["layer"].split("/")[-1] in heads
+
+
+def _scale_finding(view: View, ratio: float, path: str) -> Finding:
+    variable = view.variables[path]
+    first_loss = early(view.data_loss, 1)
+    size = "large" if ratio > 1 else "small"
+    severity = severity_of(view)
+    grows = _growth(view)
+    if severity == "note" and ratio > 2 * LARGE_SCALE:
+        severity = "warning"
+    return make(
+        "initialisation-scale",
+        severity,
+        0.85 if ratio > 1 else 0.8,
+        f"The weights of {variable['layer']} start {ratio:.2g} times as wide "
+        f"as what keeps signals at their size: too {size}.",
+        'kernel_initializer="glorot_uniform"  # "he_normal" before ReLU',
+        rule=f"spread of a kernel over sqrt(2 / (fan_in + fan_out)) beyond {SMALL_SCALE} "
+        f"to {LARGE_SCALE} (Glorot and Bengio 2010)",
+        numbers={"ratio": ratio, "first loss": first_loss, "growth of signal": grows},
+        layer=variable["layer"],
+        variable=path,
+        see=(("histograms", f"weights/{path}"), ("scalars", "step/loss")),
+    )
+
+
+def _growth(view: View) -> float:
+    """Return the spread of the last layer's output over that of the first's."""
+    spreads = [early(v, 1) for v in view.named("activation_std").values()]
+    spreads = [spread for spread in spreads if spread > 0]
+    return float(spreads[-1] / spreads[0]) if len(spreads) > 1 else float(np.nan)

@@ -1,0 +1,320 @@
+"""What the steps do to the weights: too much, too little, nothing, the wrong way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tfcourse.doctor.findings import Finding
+from tfcourse.doctor.rules.making import make, severity_of
+from tfcourse.doctor.view import View, as_dict, early, late, number
+
+# Updates of about a thousandth of the weights are usual (Karpathy's rule of thumb).
+LARGE_UPDATE = 0.3
+SMALL_UPDATE = 3e-5
+# Rates beyond these are unusual for the kind of optimizer.
+USUAL_RATES = {"SGD": 0.5, "Adagrad": 0.5, "Adadelta": 2.0, "Ftrl": 0.5}
+USUAL_RATE = 0.02
+
+
+def find(view: View) -> Iterator[Finding]:
+    """Yield faults of the updates."""
+    yield from _disconnected(view)
+    yield from _not_applied(view)
+    yield from _wrong_direction(view)
+    yield from _frozen(view)
+    yield from _too_high(view)
+    yield from _too_low(view)
+
+
+def update_ratio(view: View, at_the_end: bool = False) -> float:
+    """Return the median over kernels of the relative size of a step."""
+    ratios = []
+    for path, values in view.named("update_ratio").items():
+        if path in view.kernels:
+            ratios.append(late(values) if at_the_end else early(values))
+    finite = [ratio for ratio in ratios if math.isfinite(ratio)]
+    return float(np.median(finite)) if finite else math.nan
+
+
+def usual_rate(view: View) -> float:
+    """Return the greatest rate that is usual for the run's optimizer."""
+    usual = USUAL_RATES.get(str(view.optimizer.get("class")), USUAL_RATE)
+    momentum = number(view.optimizer, "momentum")
+    return usual * (1 - momentum) * 2 if 0 < momentum < 1 else usual
+
+
+def same_batch(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Return the loss of a batch before and after its step, at the early samples."""
+    before, after = view.values("step/loss"), view.values("step/loss_after")
+    length = min(len(before), len(after), 16)
+    return before[:length], after[:length]
+
+
+def _disconnected(view: View) -> Iterator[Finding]:
+    without = [str(path) for path in view.facts.get("without_gradient") or []]
+    trainable = view.model.get("trainable_variables") or []
+    if without and len(without) < len(trainable):
+        yield _no_gradient(view, without, 0.95, "no path from the loss to a variable")
+        return
+    if without and trainable and view.named("gradient_norm") == {}:
+        moved = [late(v) for v in view.named("update_rms").values()]
+        if not moved or max(moved) == 0:
+            yield _no_update(view, 0.9)
+        return
+    zero = []
+    for path, values in view.named("gradient_norm").items():
+        if path in view.kernels and len(values) and (values == 0).all():
+            zero.append(path)
+    if zero and len(zero) < len(view.kernels) and not _explained(view, zero):
+        yield _no_gradient(
+            view, zero, 0.75, "a gradient that is exactly 0 at all samples"
+        )
+
+
+def _explained(view: View, paths: list[str]) -> bool:
+    """Return whether dead units or equal weights explain gradients of 0."""
+    dead = [late(values) for values in view.named("dead_units").values()]
+    if dead and max(dead) > 0.9:
+        return True
+    spreads = [number(view.variables[path], "unit_spread") for path in view.kernels]
+    return any(spread < 1e-6 for spread in spreads)
+
+
+def _no_gradient(view: View, paths: list[str], confidence: float, rule: str) -> Finding:
+    layer = view.layer_of(paths[0])
+    return make(
+        "disconnected-gradient",
+        "error" if not view.learns_well else "warning",
+        confidence,
+        f"No gradient reaches {layer or paths[0]}: what lies between it and the loss "
+        "can't be differentiated, or does not use it.",
+        "# remove tf.stop_gradient, argmax, rounding, casts to integers or .numpy() from "
+        "the way to the loss",
+        rule=rule,
+        numbers={"variables without": len(paths)},
+        layer=layer,
+        variable=paths[0],
+        see=(("graphs", ""), ("histograms", f"gradients/{paths[0]}")),
+    )
+
+
+def _no_update(view: View, confidence: float) -> Finding:
+    return make(
+        "wrong-update",
+        "error",
+        confidence,
+        "The step computes gradients, but the weights stay as they were: the optimizer "
+        "never applies them.",
+        "self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))",
+        rule="no weight changes at any sampled step",
+        steps=view.sampled_steps(),
+        series=tuple(f"update_rms/{path}" for path in view.kernels[:2]),
+    )
+
+
+def _not_applied(view: View) -> Iterator[Finding]:
+    sizes = view.named("update_rms")
+    norms = view.named("gradient_norm")
+    if not sizes:
+        return
+    still = [path for path, v in sizes.items() if len(v) and (v == 0).all()]
+    pushed = [path for path in still if len(norms.get(path, ())) and norms[path].any()]
+    rate = view.values("step/learning_rate")
+    if len(rate) and not np.any(rate > 0):
+        return
+    if len(still) == len(sizes) and (pushed or not norms):
+        yield _no_update(view, 0.95)
+    elif pushed and any(path in view.kernels for path in pushed):
+        path = next(path for path in pushed if path in view.kernels)
+        yield make(
+            "wrong-update",
+            severity_of(view) if not view.fails else "error",
+            0.8,
+            f"{view.layer_of(path)} has a gradient but never changes, while others do: "
+            "its variables are not among those that the optimizer is given.",
+            "self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))",
+            rule="a variable with a gradient that no sampled step changes",
+            numbers={"variables": len(pushed)},
+            layer=view.layer_of(path),
+            variable=path,
+            series=(f"update_rms/{path}", f"gradient_norm/{path}"),
+        )
+
+
+def _wrong_direction(view: View) -> Iterator[Finding]:
+    cosines = [
+        early(v) for k, v in view.named("update_cosine").items() if k in view.kernels
+    ]
+    finite = [cosine for cosine in cosines if math.isfinite(cosine)]
+    against = bool(finite) and float(np.median(finite)) < -0.2
+    before, after = same_batch(view)
+    predicted = view.values("step/predicted_change")[: len(before)]
+    reversed_share = math.nan
+    if len(predicted) == len(before) and len(before) >= 4:
+        usable = np.isfinite(before + after) & (predicted < 0)
+        if usable.sum() >= 4:
+            ratio = (after - before)[usable] / predicted[usable]
+            # Minus one: what the gradient promised came with the other sign.
+            reversed_share = float(np.mean((ratio < -0.4) & (ratio > -3)))
+    small = update_ratio(view) < 0.1
+    if against or (reversed_share > 0.75 and small):
+        yield make(
+            "wrong-update",
+            "error",
+            0.95 if against else 0.85,
+            "The steps go up the loss instead of down: right after a step the same "
+            "batch has a greater loss.",
+            "loss = ...  # without the minus sign; variable.assign_sub(rate * gradient)",
+            rule="cosine of update and negative gradient below -0.2, or the loss of the "
+            "same batch changes by about minus what the gradient promises",
+            numbers={
+                "cosine": float(np.median(finite)) if finite else math.nan,
+                "share of reversed steps": reversed_share,
+            },
+            steps=view.sampled_steps(),
+            series=("step/loss", "step/loss_after"),
+        )
+
+
+def _frozen(view: View) -> Iterator[Finding]:
+    frozen = [layer for layer in view.layers if not layer["trainable"]]
+    fresh = [layer for layer in frozen if looks_fresh(layer)]
+    if not fresh:
+        return
+    sizes = {layer["name"]: num_weights(layer) for layer in view.layers}
+    share = sum(sizes[layer["name"]] for layer in fresh) / max(1, sum(sizes.values()))
+    name = fresh[0]["name"]
+    yield make(
+        "frozen-weights",
+        "error" if view.fails else "note" if view.learns_well else "warning",
+        0.9,
+        f"{name} is set to trainable=False, but its weights are random ones as they were "
+        "drawn: nothing has ever trained them.",
+        f'model.get_layer("{name.split("/")[-1]}").trainable = True  # before compile',
+        rule="a frozen kernel that still lies as its initializer draws it",
+        numbers={"frozen layers": len(fresh), "share of the weights": share},
+        layer=name,
+        variable=next(v["path"] for v in fresh[0]["variables"]),
+        see=(("text", "cards/model"), ("histograms", "weights/")),
+    )
+
+
+def num_weights(layer: dict[str, Any]) -> int:
+    """Return how many numbers a layer's variables hold."""
+    return int(sum(np.prod(variable["shape"]) for variable in layer["variables"]))
+
+
+def looks_fresh(layer: dict[str, Any]) -> bool:
+    """Return whether a layer's kernel lies as an initializer of Keras draws it."""
+    variables = {variable["name"]: variable for variable in layer["variables"]}
+    kernel = variables.get("kernel")
+    if kernel is None or "fan_in" not in kernel or np.prod(kernel["shape"]) < 32:
+        return False
+    bias = variables.get("bias")
+    if bias is not None and number(bias, "std") > 0:
+        return False
+    variance = number(kernel, "std") ** 2
+    fan_in, fan_out = kernel["fan_in"], kernel["fan_out"]
+    tolerance = 3 / math.sqrt(np.prod(kernel["shape"])) + 0.02
+    for expected in (2 / (fan_in + fan_out), 2 / fan_in, 1 / fan_in):
+        if abs(variance / expected - 1) < tolerance:
+            uniform, normal = math.sqrt(3 * expected), 2.3 * math.sqrt(expected)
+            return number(kernel, "max_abs") <= 1.01 * max(uniform, normal)
+    return False
+
+
+def _too_high(view: View) -> Iterator[Finding]:
+    ratio = update_ratio(view)
+    before, after = same_batch(view)
+    usable = np.isfinite(before)
+    worse = float(np.mean(~(after[usable] <= before[usable]))) if usable.any() else 0.0
+    rate = number(view.optimizer, "learning_rate")
+    rates = view.values("step/learning_rate")
+    if len(rates):
+        rate = float(rates.max())
+    unusual = rate > usual_rate(view)
+    losses = view.data_loss[np.isfinite(view.data_loss)]
+    jump = float(losses.max() / max(abs(losses[0]), 1e-9)) if len(losses) else math.inf
+    large = ratio > LARGE_UPDATE
+    signs = [large, worse >= 0.5, unusual, jump > 3 or view.became_non_finite]
+    if view.learns_well and not view.became_non_finite:
+        return
+    if sum(signs) < 2 or not (large or worse >= 0.5):
+        return
+    confidence = 0.35 + 0.15 * sum(signs) + (0.1 if unusual else 0.0)
+    yield make(
+        "learning-rate-too-high",
+        "error" if view.fails else "warning",
+        confidence,
+        f"The steps are too long: each changes the weights by {ratio:.2g} of their size, "
+        f"and after {worse:.0%} of the early ones the same batch has a greater loss.",
+        f"keras.optimizers.{view.optimizer.get('class', 'Adam')}(learning_rate="
+        f"{suggested(rate, ratio):.0e})",
+        rule=f"two of: update over weights beyond {LARGE_UPDATE}, the same batch worse "
+        "after half of the steps, an unusual rate, a loss three times the first",
+        numbers={
+            "update over weights": ratio,
+            "steps that make it worse": worse,
+            "learning rate": rate,
+            "largest loss over first": jump,
+        },
+        steps=view.sampled_steps(),
+        series=("step/loss", "step/loss_after", "step/learning_rate"),
+    )
+
+
+def suggested(rate: float, ratio: float) -> float:
+    """Return a rate that would change the weights by about a thousandth."""
+    if not (rate > 0 and ratio > 0):
+        return 1e-3
+    return float(10 ** np.floor(np.log10(rate * 2e-3 / ratio)))
+
+
+def _too_low(view: View) -> Iterator[Finding]:
+    ratios = [v for k, v in view.named("update_ratio").items() if k in view.kernels]
+    finite = [v[np.isfinite(v)] for v in ratios]
+    peaks = [float(v.max()) for v in finite if len(v)]
+    if not peaks or view.learns_well:
+        return
+    peak = float(np.median(peaks))
+    ends = update_ratio(view, at_the_end=True)
+    before, after = same_batch(view)
+    better = float(np.mean(after <= before)) if len(before) else 0.0
+    moved = peak * view.num_steps
+    rates = view.values("step/learning_rate")
+    faded = bool(len(rates)) and rates[len(rates) // 2] < 1e-3 * rates.max()
+    if peak < SMALL_UPDATE or (moved < 0.05 and better > 0.6):
+        confidence, place = 0.9, "all along"
+    elif peak < 10 * SMALL_UPDATE and better > 0.8 and view.improvement < 0.5:
+        confidence, place = 0.7, "all along"
+    elif faded and ends < SMALL_UPDATE:
+        confidence, place = 0.85, "after its schedule took it down"
+    else:
+        return
+    rate = float(rates.max()) if len(rates) else number(view.optimizer, "learning_rate")
+    yield make(
+        "learning-rate-too-low",
+        "error" if view.fails else "warning",
+        confidence,
+        f"The learning rate is too small {place}: a step changes the weights by "
+        f"{min(peak, ends) if place != 'all along' else peak:.1g} of their size, so they "
+        "hardly move in the whole run.",
+        f"keras.optimizers.{view.optimizer.get('class', 'Adam')}(learning_rate=1e-3)",
+        rule=f"update over weights below {SMALL_UPDATE:g}, or in sum below 0.05, while "
+        "each step makes its batch better",
+        numbers={
+            "update over weights": peak,
+            "at the end": ends,
+            "learning rate": rate,
+        },
+        steps=view.sampled_steps(),
+        series=tuple(f"update_ratio/{path}" for path in view.kernels[:2])
+        + ("step/learning_rate",),
+    )
+
+
+__all__ = ["as_dict", "find", "looks_fresh", "update_ratio"]
