@@ -56,6 +56,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
         "loss-activation-mismatch",
     ),
     "dead-relu": (
+        "misaligned-labels",
         "learning-rate-too-high",
         "unnormalised-inputs",
         "unscaled-targets",

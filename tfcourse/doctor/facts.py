@@ -131,8 +131,9 @@ def output_activations(model: keras.Model) -> list[dict[str, Any]]:
             for path, layer in ([last] if last else [])
         ]
     found = []
-    names = list(getattr(model, "output_names", []))
-    for name, tensor in zip(names, model.outputs, strict=False):
+    functional = getattr(model, "_functional", None) or model
+    names = list(getattr(functional, "output_names", []))
+    for name, tensor in zip(names, functional.outputs, strict=False):
         operation = tensor._keras_history.operation
         while type(operation).__name__ in PASSING:
             operation = operation._inbound_nodes[0].parent_nodes[0].operation

@@ -171,7 +171,8 @@ def named_outputs(model: Any, outputs: Any) -> list[tuple[str, Any]]:
     if isinstance(outputs, dict):
         return [(str(key), value) for key, value in outputs.items()]
     flat = keras.tree.flatten(outputs)
-    names = list(getattr(model, "output_names", None) or [])
+    functional = getattr(model, "_functional", None) or model
+    names = list(getattr(functional, "output_names", None) or [])
     if len(names) != len(flat):
         names = (
             [f"output_{i}" for i in range(len(flat))] if len(flat) > 1 else ["output"]

@@ -166,6 +166,10 @@ class View:
         if "auc" in fit:
             best = max(fit["accuracy_at_half"], fit["accuracy_at_zero"])
             return max(above_chance(best, share), 2 * fit["auc"] - 1)
+        if "accuracy_at_half" in fit:
+            best = max(fit["accuracy_at_half"], fit["accuracy_at_zero"])
+            mean = number(self.targets(side), "mean")
+            return above_chance(best, max(mean, 1 - mean))
         if "mse" in fit and fit["target_variance"] > 0:
             return max(-1.0, 1 - fit["mse"] / fit["target_variance"])
         return math.nan

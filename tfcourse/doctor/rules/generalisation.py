@@ -352,7 +352,7 @@ def _underfitting(view: View) -> Iterator[Finding]:
     if math.isnan(outcome.train) or view.learns_well:
         return
     known = not math.isnan(outcome.attainable)
-    short = outcome.attainable - outcome.train if known else 0.7 - outcome.train
+    short = outcome.attainable - outcome.train if known else 0.35 - outcome.train
     if short < 0.1:
         return
     narrow = _narrowest(view)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make, severity_of
-from tfcourse.doctor.view import View, as_dict, early, late, number
+from tfcourse.doctor.view import EARLY, View, as_dict, early, late, number
 
 # Updates of about a thousandth of the weights are usual (Karpathy's rule of thumb).
 LARGE_UPDATE = 0.3
@@ -38,6 +38,18 @@ def update_ratio(view: View, at_the_end: bool = False) -> float:
             ratios.append(late(values) if at_the_end else early(values))
     finite = [ratio for ratio in ratios if math.isfinite(ratio)]
     return float(np.median(finite)) if finite else math.nan
+
+
+def peak_ratio(view: View) -> float:
+    """Return the largest relative step among the early samples, median over kernels."""
+    rows = [
+        v[:EARLY] for k, v in view.named("update_ratio").items() if k in view.kernels
+    ]
+    length = min((len(row) for row in rows), default=0)
+    if not length:
+        return math.nan
+    table = np.array([row[:length] for row in rows])
+    return float(np.nanmax(np.median(np.where(np.isfinite(table), table, 0), axis=0)))
 
 
 def usual_rate(view: View) -> float:
@@ -239,6 +251,7 @@ def _too_high(view: View) -> Iterator[Finding]:
     unusual = rate > usual_rate(view)
     losses = view.data_loss[np.isfinite(view.data_loss)]
     jump = float(losses.max() / max(abs(losses[0]), 1e-9)) if len(losses) else math.inf
+    ratio = max(ratio, 0.5 * peak_ratio(view))
     large = ratio > LARGE_UPDATE
     signs = [large, worse >= 0.5, unusual, jump > 3 or view.became_non_finite]
     if view.learns_well and not view.became_non_finite:
