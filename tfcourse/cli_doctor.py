@@ -107,7 +107,25 @@ def _diagnosis(run: Path, name: str) -> Diagnosis:
     from tfcourse.doctor.report import diagnosis_of
 
     record = read_run(run)
-    return diagnosis_of(record, diagnose(record), name)
+    try:
+        findings = diagnose(record)
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
+        if record.facts is None and not record.probes:
+            raise
+        # JSON of the right form with other content than Recorder writes.
+        record.facts, record.probes = None, []
+        record.problems.append(
+            "doctor/facts and doctor/probes are left out: they don't hold what Recorder "
+            f"writes ({type(error).__name__})"
+        )
+        findings = diagnose(record)
+    return diagnosis_of(record, findings, name)
 
 
 def _unread(run: Path, name: str, problem: str) -> Diagnosis:

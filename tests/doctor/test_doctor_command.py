@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from tests.doctor.test_reading import LOSSES, curve, event, value, write
+from tests.doctor.test_reading import LOSSES, curve, encoded, event, value, write
 from tfcourse import cli
 from tfcourse.doctor import coverage, report
 from tfcourse.doctor.faults import FAULTS
@@ -117,6 +118,16 @@ def test_several_runs(found, runs, capsys):
     assert "bad: 2 findings" in out and "good: healthy" in out
 
 
+def test_names_of_runs_stay_whole(found, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "a_run_whose_name_is_forty_letters_long_x"
+    write(tmp_path / name, *curve("epoch_loss", LOSSES))
+    write(tmp_path / "other", *curve("epoch_loss", LOSSES))
+    found[name] = [FINDING, FINDING]
+    _, out, _ = doctor(capsys, tmp_path)
+    assert f"{name}  error" in out and "+1" in out
+
+
 def test_json(found, runs, capsys):
     found["bad"] = [FINDING]
     _, out, _ = doctor(capsys, runs / "bad", "--json")
@@ -212,6 +223,22 @@ def test_damage_is_told_and_the_rest_diagnosed(found, runs, capsys):
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     code, out, _ = doctor(capsys, runs / "bad")
     assert code == 0 and "is damaged at byte" in out
+
+
+def test_facts_that_are_none_are_left_out(tmp_path, capsys, monkeypatch):
+    write(tmp_path, *curve("epoch_loss", LOSSES))
+    path = write(tmp_path, time=2)
+    array = np.array(b'{"model": 5}', dtype=object)
+    facts = event(0, value("doctor/facts", array, "doctor"))
+    path.write_bytes(path.read_bytes() + encoded(facts)[len(encoded()) :])
+
+    def diagnose(record):
+        return [FINDING] if record.facts is None else record.facts["model"]["layers"]
+
+    monkeypatch.setattr("tfcourse.doctor.diagnosis.diagnose", diagnose)
+    code, out, _ = doctor(capsys, tmp_path)
+    assert code == 0 and "dead-relu" in out
+    assert "doctor/facts and doctor/probes are left out" in out
 
 
 def test_hundreds_of_runs(found, tmp_path, capsys):

@@ -148,10 +148,13 @@ def print_finding(
 def print_runs(console: Console, diagnoses: list[Diagnosis], folder: Path) -> None:
     """Print one line per run with its first finding, and how to see the rest."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("run", overflow="fold", ratio=2)
+    longest = max(len(safe(diagnosis.run)) for diagnosis in diagnoses)
+    # Names are copied: they are broken only if they take more than half of the width.
+    width = min(longest, console.width // 2)
+    table.add_column("run", overflow="fold", min_width=width)
     table.add_column("state", no_wrap=True)
-    table.add_column("first finding", overflow="fold", ratio=3)
-    table.add_column("more", justify="right")
+    table.add_column("first finding", overflow="fold")
+    table.add_column("more", justify="right", no_wrap=True, min_width=4)
     for diagnosis in diagnoses:
         first = diagnosis.findings[0] if diagnosis.findings else None
         text = Text(diagnosis.problems[0] if diagnosis.problems and not first else "")
