@@ -151,22 +151,21 @@ def print_runs(console: Console, diagnoses: list[Diagnosis], folder: Path) -> No
     longest = max(len(safe(diagnosis.run)) for diagnosis in diagnoses)
     # Names are copied: they are broken only if they take more than half of the width.
     width = min(longest, console.width // 2)
-    table.add_column("run", overflow="fold", min_width=width)
+    table.add_column("run", overflow="fold", width=width)
     table.add_column("state", no_wrap=True)
     table.add_column("first finding", overflow="fold")
-    table.add_column("more", justify="right", no_wrap=True, min_width=4)
     for diagnosis in diagnoses:
         first = diagnosis.findings[0] if diagnosis.findings else None
         text = Text(diagnosis.problems[0] if diagnosis.problems and not first else "")
         if first is not None:
+            more = len(diagnosis.findings) - 1
+            others = f" (+{more})" if more else ""
             place = f"  {_where(first)}" if _where(first) else ""
-            text = Text.assemble((safe(first.fault), "bold"), place)
-        more = len(diagnosis.findings) - 1
+            text = Text.assemble((safe(first.fault), "bold"), others, place)
         table.add_row(
             Text(safe(diagnosis.run)),
             _state(diagnosis),
             Text(safe(text.plain)) if first is None else text,
-            f"+{more}" if more > 0 else "",
         )
     console.print(table)
     healthy = sum(diagnosis.healthy for diagnosis in diagnoses)
