@@ -291,3 +291,23 @@ def merged_without_a_key(seed, mended=False):
     model = network(4)
     model.compile(keras.optimizers.Adam(0.003), "mse")
     return Program(model, x, y, (xv, yv), epochs=12)
+
+
+@program(
+    faults=("exploding-gradients", "initialisation-scale"),
+    architecture="tabular",
+    split="held-out",
+)
+def sums_that_double(seed, mended=False):
+    """Twenty-four residual blocks without any normalisation: each doubles the signal."""
+    x, y, xv, yv = data.parity(seed)
+    first = keras.Input((6,))
+    h = L.Dense(32)(first)
+    for _ in range(24 if not mended else 8):
+        branch = L.LayerNormalization()(h) if mended else h
+        h = h + L.Dense(32, activation="relu", kernel_initializer="he_normal")(branch)
+    h = L.LayerNormalization()(h) if mended else h
+    model = keras.Model(first, L.Dense(2, activation="softmax")(h))
+    optimizer = keras.optimizers.SGD(0.05)
+    model.compile(optimizer, CROSS_ENTROPY, metrics=["accuracy"])
+    return Program(model, x, y, (xv, yv), epochs=10)

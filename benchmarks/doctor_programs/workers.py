@@ -61,8 +61,18 @@ def perform(
     jobs: int,
     report: Callable[[Outcome], None] = lambda outcome: None,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    answer: Callable[[Task], Outcome] | None = None,
 ) -> list[Outcome]:
-    """Return the outcomes of all tasks, in the order in which they came."""
+    """Return the outcomes of all tasks, in the order in which they came.
+
+    Args:
+        tasks: What is to be done.
+        jobs: Number of processes.
+        report: Called with each outcome as it comes.
+        timeout_seconds: After this time without an answer a worker is replaced.
+        answer: What a worker does with a task; a function of a module, so that a new
+            process finds it. None: train and diagnose.
+    """
     os.environ.update(_ENVIRONMENT)  # Inherited by the workers, before their imports.
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:
@@ -76,7 +86,7 @@ def perform(
             report(outcome)
 
     threads = [
-        threading.Thread(target=_serve, args=(waiting, done, timeout_seconds))
+        threading.Thread(target=_serve, args=(waiting, done, timeout_seconds, answer))
         for _ in range(jobs)
     ]
     for thread in threads:
@@ -90,6 +100,7 @@ def _serve(
     waiting: "queue.SimpleQueue[Task]",
     done: Callable[[Outcome], None],
     timeout_seconds: float,
+    answer: Callable[[Task], Outcome] | None,
 ) -> None:
     """Hand tasks to one worker, replacing it where it fails."""
     context = multiprocessing.get_context("spawn")
@@ -102,7 +113,9 @@ def _serve(
             break
         if worker is None:
             here, there = context.Pipe()
-            worker = context.Process(target=_work, args=(there, log), daemon=True)
+            worker = context.Process(
+                target=_work, args=(there, log, answer or _answer), daemon=True
+            )
             worker.start()
             there.close()
         here.send(task)
@@ -124,7 +137,7 @@ def _serve(
     Path(log).unlink(missing_ok=True)
 
 
-def _work(connection: Connection, log: str) -> None:
+def _work(connection: Connection, log: str, answer: Callable[[Task], Outcome]) -> None:
     """Answer tasks until the other end closes; TensorFlow's chatter goes to `log`."""
     with Path(log).open("wb") as file:
         os.dup2(file.fileno(), 2)
@@ -135,7 +148,7 @@ def _work(connection: Connection, log: str) -> None:
         except EOFError:
             return
         try:
-            outcome = _answer(task)
+            outcome = answer(task)
         except Exception:
             outcome = Outcome(task.name, task.seed, error=traceback.format_exc())
         connection.send(outcome)
