@@ -15,7 +15,8 @@ import requests
 INSTALL = "apt-get install chromium chromium-driver"
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "Space": "\ue00d"}
-KEYS |= {"Down": "\ue015", "Up": "\ue013", "Shift": "\ue008"}
+KEYS |= {"Down": "\ue015", "Up": "\ue013", "Right": "\ue014", "Control": "\ue009"}
+KEYS |= {"Shift": "\ue008"}
 
 
 def find_programs():
@@ -127,7 +128,7 @@ class Browser:
         self._call("POST", f"/element/{self.find(css)}/value", text=text)
 
     def press(self, *names):
-        """Press keys one after the other; "Shift+Tab" holds the first."""
+        """Press keys one after the other; "Control+v" holds the first."""
         actions = []
         for name in names:
             keys = [KEYS.get(part, part) for part in name.split("+")]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 
 import numpy as np
@@ -70,15 +71,10 @@ class EventFile:
         value = summary_pb2.Summary.Value(tag=tag, image=image)
         self._write(event_pb2.Event(step=step, summary={"value": [value]}))
 
-    def graph(self):
-        """Write an op graph of two operations."""
-        nodes = [
-            graph_pb2.GraphDef().node.add(name="images", op="Placeholder"),
-            graph_pb2.GraphDef().node.add(
-                name="logits", op="Identity", input=["images"]
-            ),
-        ]
-        graph = graph_pb2.GraphDef(node=nodes)
+    def graph(self, name):
+        """Write an op graph of one operation."""
+        graph = graph_pb2.GraphDef()
+        graph.node.add(name=name, op="Placeholder")
         self._write(event_pb2.Event(graph_def=graph.SerializeToString()))
 
     def text(self, tag, step, text):
@@ -138,7 +134,7 @@ def write_run(folder, findings, *, finished=True, num_steps=200, wall_time=None)
         file.histogram("activations/dense_1", 0, random.normal(size=500))
         file.text("cards/model", 0, "A model.")
         file.image("images/inputs", 0, PIXEL_PNG)
-        file.graph()
+        file.graph("images_of_" + re.sub(r"\W", "_", folder.name))
         file.doctor("facts", 0, {"model": {"name": "mlp", "num_parameters": 101770}})
         file.doctor("probes", 0, {"when": "start"})
         file.doctor("findings", num_steps, findings)

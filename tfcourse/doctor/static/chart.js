@@ -1,6 +1,6 @@
 // Draws a series, or the two sides of one, as a small chart.
 
-import { digits, h, svg } from "./dom.js";
+import { counted, digits, h, svg } from "./dom.js";
 
 const WIDTH = 360;
 const HEIGHT = 170;
@@ -29,6 +29,11 @@ function logTicks(low, high) {
   const ticks = [];
   for (let power = first; power <= last; power += every) ticks.push(10 ** power);
   return ticks;
+}
+
+function powerText(value) {
+  const power = Math.round(Math.log10(value));
+  return Math.abs(power) <= 1 ? digits(value) : `1e${power}`;
 }
 
 function scaleOf(low, high, from, to, logarithmic) {
@@ -84,7 +89,7 @@ function axes(xTicks, yTicks, x, y, labels) {
     const at = y(tick).toFixed(1);
     parts.push(svg("path", { class: "grid", d: `M${LEFT} ${at}H${WIDTH - RIGHT}` }));
     const place = { x: LEFT - 5, y: Number(at) + 3.5, "text-anchor": "end" };
-    parts.push(svg("text", place, digits(tick)));
+    parts.push(svg("text", place, labels.yTick(tick)));
   }
   const bottom = HEIGHT - BOTTOM;
   for (const tick of xTicks) {
@@ -123,7 +128,7 @@ function inWords(tag, series, unit) {
   const sentences = series.map(({ side, points }) => {
     const finite = points.filter(([, value]) => Number.isFinite(value));
     const lost = points.length - finite.length;
-    const tail = lost ? ` ${lost} values are not finite.` : "";
+    const tail = lost ? ` ${counted(lost, "value")} not finite.` : "";
     if (!finite.length) return `${side}: no finite value.${tail}`;
     const [first, last] = [finite[0], finite[finite.length - 1]];
     const values = finite.map(([, value]) => value);
@@ -159,6 +164,12 @@ function swatch(shape) {
   return svg("svg", { viewBox: "0 0 24 10", class: "swatch", "aria-hidden": true }, shape);
 }
 
+/** Return what stands in a chart's place until its data are there, of the same size. */
+export function placeholder(tag) {
+  const caption = h("figcaption", {}, h("code", {}, tag));
+  return h("figure", {}, caption, h("div", { class: "placeholder" }));
+}
+
 /**
  * Return a figure with the chart of one tag.
  *
@@ -191,7 +202,11 @@ export function chart(tag, sides, steps) {
   const xTicks = linearTicks(start, end, 5).filter(Number.isInteger);
   const yTicks = logarithmic ? logTicks(low, high) : linearTicks(low, high, 5);
   const quantity = quantityOf(tag);
-  const labels = { x: unit, y: logarithmic ? `${quantity}, log scale` : quantity };
+  const labels = {
+    x: unit,
+    y: logarithmic ? `${quantity}, log scale` : quantity,
+    yTick: logarithmic ? powerText : digits,
+  };
   const drawing = svg(
     "svg",
     {

@@ -1,7 +1,7 @@
 // One finding: severity, place, message, confidence, evidence, remedy, and where to look.
 
-import { addressOf, dashboardName } from "./host.js";
-import { chart } from "./chart.js";
+import { addressOf, chooseGraph, dashboardName } from "./host.js";
+import { chart, placeholder } from "./chart.js";
 import { digits, h, icon, keepFocus } from "./dom.js";
 import { explain } from "./explanation.js";
 import { getJson } from "./server.js";
@@ -117,7 +117,7 @@ function evidencePart({ evidence }) {
       {},
       h("p", {}, rule),
       rows.length ? h("dl", { class: "numbers" }, rows) : "",
-      series.length ? h("div", { class: "charts" }) : "",
+      series.length ? h("div", { class: "charts" }, series.map(placeholder)) : "",
     );
   });
   if (!items.length) items.push(h("li", { class: "muted" }, "None is given."));
@@ -168,14 +168,16 @@ function remedyPart({ remedy, key }) {
   return h("section", {}, head, block);
 }
 
-/** Copy a text; without the browser's clipboard, as over plain HTTP, only select it. */
+/** Copy a text, which `element` shows; if the browser refuses, it is selected at least. */
 export async function copy(text, element) {
+  getSelection().selectAllChildren(element);
+  // Deprecated, but it works without HTTPS and asks for no permission.
+  if (document.execCommand("copy")) return true;
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    getSelection().selectAllChildren(element);
-    return document.execCommand("copy");
+    return false;
   }
 }
 
@@ -186,7 +188,8 @@ function seePart({ see, key }, run) {
     const text = [h("b", {}, name ?? dashboard), tag ? ": " : "", tag ? h("code", {}, tag) : ""];
     if (!name) return h("li", {}, text);
     const href = addressOf(run, dashboard, tag);
-    const link = { href, target: "_parent", "data-key": `see ${i} ${key}` };
+    const onclick = dashboard === "graphs" ? () => chooseGraph(run, tag) : null;
+    const link = { href, target: "_parent", "data-key": `see ${i} ${key}`, onclick };
     return h("li", {}, h("a", link, text));
   });
   return h("section", {}, heading("See it in TensorBoard"), h("ul", { class: "see" }, items));

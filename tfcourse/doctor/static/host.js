@@ -68,38 +68,57 @@ export function dashboardName(dashboard) {
 /**
  * Return the address of a dashboard that shows one tag of one run.
  *
- * Most dashboards read their filters from the hash; Time series reads the query.
+ * Most dashboards read their filters from the hash, without loading the page anew; Time
+ * series reads the query. Both as tried out with TensorBoard 2.21.
  */
 export function addressOf(run, dashboard, tag) {
   const tags = tag ? `^${escaped(tag)}$` : "";
-  let query = "";
+  let { path, query } = home();
   let hash = `#${dashboard}`;
   if (dashboard === "timeseries") {
-    const filters = { runFilter: runPattern(run) };
-    if (tags) filters.tagFilter = tags;
-    query = `?${new URLSearchParams(filters)}`;
+    const filters = new URLSearchParams(query);
+    filters.set("runFilter", runPattern(run));
+    filters.set("tagFilter", tags);
+    query = `?${filters}`;
   } else if (dashboard === "graphs") {
     hash += `&run=${encodeURIComponent(run.sides[0] ?? run.name)}`;
   } else if (dashboard !== "hparams" && dashboard !== "projector") {
     if (tags) hash += `&tagFilter=${encodeURIComponent(tags)}`;
     hash += `&regexInput=${encodeURIComponent(runPattern(run))}`;
   }
-  return home() + query + hash;
+  return path + query + hash;
 }
 
+/**
+ * Choose a run in the graph dashboard that a link is just opening.
+ *
+ * TensorBoard 2.21 writes the run into that dashboard's address but doesn't read it, so
+ * its menu is set from here. If its insides change, the first run is shown.
+ */
+export function chooseGraph(run, tag) {
+  const end = Date.now() + 10_000;
+  const attempt = () => {
+    const dashboard = parentDocument()?.querySelector("tf-graph-dashboard");
+    const root = dashboard?.shadowRoot ?? dashboard;
+    const controls = root?.querySelector("tf-graph-controls");
+    const datasets = controls?.datasets ?? [];
+    const index = datasets.findIndex(({ name }) => run.sides.includes(name));
+    if (index >= 0) {
+      controls._selectedRunIndex = index;
+      const tagIndex = datasets[index].tags.findIndex((one) => one.tag === tag);
+      if (tagIndex >= 0) controls._selectedTagIndex = tagIndex;
+    } else if (Date.now() < end) setTimeout(attempt, 100);
+  };
+  setTimeout(attempt, 100);
+}
+
+/** Return TensorBoard's path and query. */
 function home() {
   try {
     const { pathname, search } = window.parent.location;
-    if (window.parent !== window) return pathname + withoutFilters(search);
+    if (window.parent !== window) return { path: pathname, query: search };
   } catch {
     // Another origin: TensorBoard is three folders above this file.
   }
-  return new URL("../../../", import.meta.url).pathname;
-}
-
-function withoutFilters(search) {
-  const query = new URLSearchParams(search);
-  query.delete("tagFilter");
-  query.delete("runFilter");
-  return query.size ? `?${query}` : "";
+  return { path: new URL("../../../", import.meta.url).pathname, query: "" };
 }

@@ -136,7 +136,10 @@ class Page {
     const only = h("select", { id: "only" }, options);
     only.addEventListener("change", () => this.change({ only: only.value }));
     const live = h("input", { type: "checkbox", id: "live", checked: state.live });
-    live.addEventListener("change", () => this.change({ live: live.checked }));
+    live.addEventListener("change", () => {
+      this.change({ live: live.checked });
+      if (live.checked) refresh();
+    });
     const controls = h(
       "div",
       { class: "controls", role: "search", "aria-label": "Runs shown" },
