@@ -1,11 +1,15 @@
-"""Text cards for TensorBoard: model, optimizer, loss and data in a few lines."""
+"""Text cards for TensorBoard (model, optimizer, loss, data), and the model's graphs."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
 from tfcourse.doctor.event_log import EventLog
+from tfcourse.model_graphs import forward_graph
 
 MAX_ROWS = 60
 
@@ -18,6 +22,15 @@ def write_cards(log: EventLog, facts: Mapping[str, Any]) -> None:
     metrics = facts.get("metrics") or []
     log.text("cards/loss", "\n\n".join(table(item) for item in [*losses, *metrics]))
     log.text("cards/data", table(facts.get("data") or {}))
+
+
+def write_graphs(log: EventLog, model: keras.Model) -> None:
+    """Write the graphs of the operations and of the layers, where there are inputs."""
+    if not getattr(model, "inputs", None):
+        return  # A subclassed model: its inputs are known only when it is called.
+    with contextlib.suppress(Exception):  # A drawing must not end a training.
+        log.graph(forward_graph(model))
+        log.keras_graph(model.to_json())
 
 
 def model_card(model: Mapping[str, Any]) -> str:

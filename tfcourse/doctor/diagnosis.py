@@ -10,7 +10,9 @@ from tfcourse.doctor.rules import (
     data,
     generalisation,
     heads,
+    labels,
     metrics,
+    modes,
     signals,
     structure,
     updates,
@@ -22,8 +24,10 @@ FAMILIES: tuple[Callable[[View], Iterator[Finding]], ...] = (
     metrics.find,
     structure.find,
     data.find,
+    labels.find,
     updates.find,
     signals.find,
+    modes.find,
     generalisation.find,
 )
 # What follows from what: a symptom stands behind its cause and is no longer an error.
@@ -117,13 +121,24 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "frozen-weights": (),
     "over-regularised": (),
 }
+DAMAGED = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
 SURE = 0.6  # A cause must be this sure to stand before its symptoms.
 
 
 def diagnose(record: Record) -> list[Finding]:
     """Return the findings, the likeliest cause first; none for a healthy run."""
     view = View(record)
-    found = [finding for family in FAMILIES for finding in family(view)]
+    found: list[Finding] = []
+    for family in FAMILIES:
+        try:
+            found += family(view)
+        except DAMAGED as error:
+            # What a file holds may be anything; the other rules go on without.
+            rules = family.__module__.rpartition(".")[2]
+            record.problems.append(
+                f"rules of {rules} not applied: the recorded facts are damaged "
+                f"({type(error).__name__})"
+            )
     return rank(found)
 
 

@@ -78,7 +78,7 @@ def describe_variable(variable: Any) -> dict[str, Any]:
     }
     if not str(variable.dtype).startswith(("float", "bfloat")):
         return record
-    values = np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+    values = variable.numpy().astype(np.float64)
     record["std"] = float(values.std())
     record["mean"] = float(values.mean())
     record["max_abs"] = float(np.abs(values).max(initial=0.0))
@@ -177,8 +177,10 @@ def describe_optimizer(optimizer: Any) -> dict[str, Any] | None:
 def learning_rate(optimizer: Any) -> float | None:
     """Return the rate of the next step, None if it can't be known."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if inner is None:
+        return None
     try:
-        return float(keras.ops.convert_to_numpy(inner.learning_rate))
+        return float(keras.ops.convert_to_tensor(inner.learning_rate))
     except (AttributeError, TypeError, ValueError):
         return None
 

@@ -14,10 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcourse.doctor import example_statistics as statistics
+from tfcourse.doctor.example_comparisons import describe
 from tfcourse.doctor.examples import Examples, as_array, num_examples
 from tfcourse.doctor.layers import named_outputs, open_layers, tapped_layers
 from tfcourse.doctor.observation import first_line, seed_states
+from tfcourse.doctor.prediction_statistics import describe_predictions
 
 MAX_PREDICTED = 1024  # Examples that a probe predicts.
 MAX_TAPPED = 64
@@ -58,7 +59,7 @@ class Probe:
         if train:
             batches = some_batches(train)
             record |= guarded("units", lambda: self.units(batches))
-        record |= guarded("examples", lambda: statistics.describe(train, validation))
+        record |= guarded("examples", lambda: describe(train, validation))
         record |= guarded(
             "weights", lambda: describe_weights(self.model, self._variable_limit)
         )
@@ -111,7 +112,7 @@ class Probe:
         for i, name in enumerate(names):
             values = np.concatenate([parts[i] for parts in predictions])
             target = targets[i] if i < len(targets) else None
-            record[name] = statistics.describe_predictions(values, target)
+            record[name] = describe_predictions(values, target)
         return record
 
     def units(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, Any]:

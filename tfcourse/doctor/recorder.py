@@ -14,23 +14,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcourse import __version__
 from tfcourse.doctor import facts
-from tfcourse.doctor.cards import write_cards
+from tfcourse.doctor.cards import write_cards, write_graphs
 from tfcourse.doctor.event_log import EventLog
 from tfcourse.doctor.example_images import write_images
 from tfcourse.doctor.examples import Examples
 from tfcourse.doctor.interception import Interceptor, batch_size, first_replica
 from tfcourse.doctor.observation import NotObservable, Observation, Observer, first_line
-from tfcourse.doctor.probes import Probe, guarded
+from tfcourse.doctor.own_loop import is_built, own_loss, own_step
+from tfcourse.doctor.probes import Probe
+from tfcourse.doctor.run_facts import describe_run
 from tfcourse.doctor.sampling import BatchStatistics, Updates
 from tfcourse.doctor.schedule import Schedule
 from tfcourse.errors import UserError
 
 HISTOGRAM_GROWTH = 2  # Histograms at steps 0, 1, 2, 4, ...: a dozen in 10,000 steps.
 VALIDATION_BATCHES = 16
+MAX_SKIPPED = 2  # Smaller batches in a row; then that is their size.
 DIAGNOSE_EVERY_SECONDS = 60.0
-FORMAT = 1
 
 
 class Recorder(keras.callbacks.Callback):
@@ -81,12 +82,12 @@ class Recorder(keras.callbacks.Callback):
         self._probe: Probe | None = None
         self._started = False
         self._ended = False
-        self._full_size = 0
-        self._steps_in_epoch = 0
+        self._optimizer: Any = None
+        self._full_size = self._skipped = 0
         self._not_observed = ""
         self._last_diagnosis = time.monotonic()
         self._training = Interceptor(
-            "train_function", self._is_wanted, self._around_batches, self._after_step
+            "train_function", self._is_due, self._around_batches, self._after_step
         )
         self._testing = Interceptor(
             "test_function", self._is_test_wanted, self._around_test, lambda *_: None
@@ -103,7 +104,6 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Take hold of the train function again if another callback renewed it."""
-        self._steps_in_epoch = 0
         self._training.install(self.model)
 
     def on_test_begin(self, logs: Any = None) -> None:
@@ -145,23 +145,20 @@ class Recorder(keras.callbacks.Callback):
         """
         self.set_model(model)
         self._optimizer = optimizer or getattr(model, "optimizer", None)
-        self._explicit_loss = loss
         compiled = getattr(model, "_compile_loss", None)
         if loss is not None or compiled is not None:
-            function = _own_loss(model, loss) if loss is not None else None
+            function = own_loss(model, loss) if loss is not None else None
             self._probe = Probe(model, function)
             self._observer = Observer(
-                model, _own_step(model, self._optimizer, function), [self._optimizer]
+                model, own_step(model, self._optimizer, function), [self._optimizer]
             )
 
     @contextlib.contextmanager
     def step(self, batch: Any) -> Iterator[None]:
         """Look at a step: the body runs it on the batch, a pair (inputs, targets)."""
-        if not self._schedule.is_due(self._step):
-            yield
-        else:
-            finish = self._before_step(batch)
-            yield
+        finish = self._before_step(batch) if self._is_due() else None
+        yield
+        if finish is not None:
             finish(1)
         self._after_step(None, 1)
 
@@ -171,10 +168,8 @@ class Recorder(keras.callbacks.Callback):
         validation: Mapping[str, float] | None = None,
     ) -> None:
         """Write the means of an epoch: `loss` and metrics, of training and validation."""
-        rate = metrics.get("learning_rate", self._learning_rate())
+        metrics = {"learning_rate": self._learning_rate()} | dict(metrics)
         scalars = {f"epoch_{name}": value for name, value in metrics.items()}
-        if rate is not None:
-            scalars["epoch_learning_rate"] = rate
         self._train_log.scalars(_floats(scalars), self._epoch)
         if validation:
             named = {f"epoch_{name}": value for name, value in validation.items()}
@@ -182,7 +177,8 @@ class Recorder(keras.callbacks.Callback):
         self._train_log.json(
             "doctor/progress", {"step": self._step, "epoch": self._epoch}, self._epoch
         )
-        self._flush()
+        self._train_log.flush()
+        self._validation_log.flush()
         self._epoch += 1
         if time.monotonic() - self._last_diagnosis > DIAGNOSE_EVERY_SECONDS:
             self._write_findings()
@@ -193,7 +189,7 @@ class Recorder(keras.callbacks.Callback):
 
     # What happens around a step.
 
-    def _is_wanted(self) -> bool:
+    def _is_due(self) -> bool:
         return self._schedule.is_due(self._step)
 
     def _around_batches(self, batches: list[Any], run: Callable[[], Any]) -> Any:
@@ -204,17 +200,19 @@ class Recorder(keras.callbacks.Callback):
 
     def _after_step(self, logs: Any, num_steps: int) -> None:
         self._step += num_steps
-        self._steps_in_epoch += num_steps
 
     def _before_step(self, batch: Any) -> Callable[[int], None]:
         """Look at the batch before its step; return what is to be done after it."""
         step = self._step
         size = batch_size(batch)
-        if size < self._full_size:
-            return lambda num_steps: None  # The rest of an epoch: the next one is due.
-        self._full_size = size
+        if size < self._full_size and self._skipped < MAX_SKIPPED:
+            self._skipped += 1
+            return _nothing  # The rest of an epoch: the next one is due.
+        self._full_size, self._skipped = size, 0
         unpacked = keras.utils.unpack_x_y_sample_weight(batch)
         if not self._started:
+            if not is_built(self.model, batch):
+                return _nothing  # The step builds it; the next one is due.
             self._start(batch, unpacked)
         self._schedule.advance(step)
         self._train.add(batch)
@@ -229,24 +227,18 @@ class Recorder(keras.callbacks.Callback):
                 scalars.update(self._scalars_of(observation))
                 if self._updates is not None:
                     scalars.update(self._updates.after(observation, num_steps))
-                if self._is_loss_repeated(step):
-                    again = self._observe(batch, seeds)
-                    if again is not None and "loss" in again.logs:
-                        scalars["step/loss_after"] = again.logs["loss"]
+                again = self._observe(batch, seeds)
+                if again is not None and "loss" in again.logs:
+                    scalars["step/loss_after"] = again.logs["loss"]
                 histograms.update(observation.samples)
-            rate = self._learning_rate()
-            if rate is not None:
-                scalars["step/learning_rate"] = rate
-            self._train_log.scalars(scalars, step)
+            scalars["step/learning_rate"] = self._learning_rate()
+            self._train_log.scalars(_floats(scalars), step)
             if step >= self._next_histogram:
                 self._next_histogram = max(1, HISTOGRAM_GROWTH * step)
                 for tag, values in histograms.items():
                     self._train_log.histogram(tag, values, step)
 
         return finish
-
-    def _is_loss_repeated(self, step: int) -> bool:
-        return True
 
     def _start(self, batch: Any, unpacked: Any) -> None:
         """Write the facts, the graphs and the first probe, before the first step."""
@@ -257,23 +249,8 @@ class Recorder(keras.callbacks.Callback):
         if self._observer is None:
             self._observer = Observer(model)
         self._updates = Updates(self._observer.variables)
-        record: dict[str, Any] = {"format": FORMAT, "tfcourse": __version__}
-        record["versions"] = {"tensorflow": tf.__version__, "keras": keras.__version__}
-        record |= guarded("model", lambda: facts.describe_model(model))
-        optimizer = getattr(self, "_optimizer", None) or getattr(
-            model, "optimizer", None
-        )
-        record |= guarded("optimizer", lambda: facts.describe_optimizer(optimizer))
-        record |= guarded("losses", lambda: facts.describe_losses(model))
-        record |= guarded("metrics", lambda: facts.describe_metrics(model))
-        record["data"] = {
-            "batch_size": self._full_size,
-            "epochs": self.params.get("epochs") if self.params else None,
-            "steps_per_epoch": self.params.get("steps") if self.params else None,
-            "inputs": [_spec(value) for value in keras.tree.flatten(unpacked[0])],
-            "targets": [_spec(value) for value in keras.tree.flatten(unpacked[1])],
-            "has_sample_weight": unpacked[2] is not None,
-        }
+        optimizer = self._optimizer_in_use()
+        record = describe_run(model, optimizer, unpacked, self.params or {})
         self._observe(batch)
         record["without_gradient"] = self._observer.without_gradient
         record["tapped"] = self._observer.layers
@@ -282,18 +259,8 @@ class Recorder(keras.callbacks.Callback):
         self._train_log.json("doctor/probes", self._probe.start(unpacked))
         write_cards(self._train_log, record)
         write_images(self._train_log, unpacked)
-        self._write_graphs(unpacked)
+        write_graphs(self._train_log, model)
         self._train_log.flush()
-
-    def _write_graphs(self, unpacked: Any) -> None:
-        from tfcourse.model_graphs import forward_graph
-
-        model = self.model
-        if not getattr(model, "inputs", None):
-            return
-        with contextlib.suppress(Exception):  # A drawing must not end a training.
-            self._train_log.graph(forward_graph(model))
-            self._train_log.keras_graph(model.to_json())
 
     def _observe(
         self, batch: Any, seeds: list[tf.Tensor] | None = None
@@ -349,7 +316,8 @@ class Recorder(keras.callbacks.Callback):
         from tfcourse.doctor.findings import to_json
         from tfcourse.doctor.reading import read_run
 
-        self._flush()
+        self._train_log.flush()
+        self._validation_log.flush()
         self._last_diagnosis = time.monotonic()
         try:
             findings = diagnose(read_run(self.log_dir))
@@ -362,10 +330,6 @@ class Recorder(keras.callbacks.Callback):
         self._train_log.json("doctor/findings", records, self._step)
         self._train_log.flush()
 
-    def _flush(self) -> None:
-        self._train_log.flush()
-        self._validation_log.flush()
-
     def _learning_rate(self) -> float | None:
         model = self.model
         optimizer = getattr(self, "_optimizer", None) or getattr(
@@ -374,44 +338,15 @@ class Recorder(keras.callbacks.Callback):
         return None if optimizer is None else facts.learning_rate(optimizer)
 
 
-def _own_loss(model: keras.Model, loss: Any) -> Any:
-    def total(x: Any, y: Any, predictions: Any, weight: Any, training: bool) -> Any:
-        value = tf.reduce_mean(loss(y, predictions))
-        return tf.add_n([value, *[tf.cast(p, value.dtype) for p in model.losses]])
-
-    return total
-
-
-def _own_step(model: keras.Model, optimizer: Any, loss: Any) -> Callable[[Any], Any]:
-    """Return one step in Keras terms for a loop of one's own."""
-
-    def step(batch: Any) -> dict[str, Any]:
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
-        with tf.GradientTape() as tape:
-            predictions = model(x, training=True)
-            if loss is not None:
-                value = loss(x, y, predictions, weight, True)
-            else:
-                value = model.compute_loss(x, y, predictions, weight)
-        gradients = tape.gradient(value, model.trainable_weights)
-        optimizer.apply(gradients, model.trainable_weights)
-        return {"loss": value}
-
-    return step
-
-
 def _is_val(name: str) -> bool:
     return name.startswith("val_")
 
 
 def _floats(values: Mapping[str, Any]) -> dict[str, float]:
     """Return what is one number each."""
-    return {k: float(v) for k, v in values.items() if np.size(v) == 1}
+    known = {k: v for k, v in values.items() if v is not None}
+    return {k: float(v) for k, v in known.items() if np.size(v) == 1}
 
 
-def _spec(value: Any) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    dtype = getattr(value, "dtype", None)
-    name = getattr(dtype, "name", None) or str(dtype)
-    return {"shape": [int(s) for s in getattr(value, "shape", ())], "dtype": name}
+def _nothing(num_steps: int) -> None:
+    """Do nothing after a step that wasn't looked at."""

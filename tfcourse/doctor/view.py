@@ -161,17 +161,17 @@ class View:
     def _quality(self, side: str) -> float:
         fit = self.output_fit(side)
         share = number(self.targets(side), "largest_share")
+        best = max(number(fit, "accuracy_at_half"), number(fit, "accuracy_at_zero"))
         if "accuracy" in fit:
-            return above_chance(fit["accuracy"], share)
+            return above_chance(number(fit, "accuracy"), share)
         if "auc" in fit:
-            best = max(fit["accuracy_at_half"], fit["accuracy_at_zero"])
-            return max(above_chance(best, share), 2 * fit["auc"] - 1)
+            return max(above_chance(best, share), 2 * number(fit, "auc") - 1)
         if "accuracy_at_half" in fit:
-            best = max(fit["accuracy_at_half"], fit["accuracy_at_zero"])
             mean = number(self.targets(side), "mean")
             return above_chance(best, max(mean, 1 - mean))
-        if "mse" in fit and fit["target_variance"] > 0:
-            return max(-1.0, 1 - fit["mse"] / fit["target_variance"])
+        if number(fit, "target_variance") > 0:
+            unexplained = number(fit, "mse") / number(fit, "target_variance")
+            return max(-1.0, 1 - unexplained)
         return math.nan
 
     def _attainable(self) -> float:

@@ -116,6 +116,17 @@ def _built_in(
                 f"loss=keras.losses.{class_name(name)}(from_logits=True)",
                 rule=f"{name} with from_logits=False on an output with {given}",
             )
+    yield from _unlike(view, name, logits, activation)
+    if name in VALUES:
+        yield from _values(view, name, activation, width)
+
+
+def _unlike(
+    view: View, name: str, logits: bool, activation: str | None
+) -> Iterator[Finding]:
+    """A head of another kind than the loss."""
+    is_categorical, is_binary = name in CATEGORICAL, name in BINARY
+    width = output_width(view)
     if is_categorical and activation in ("sigmoid", "hard_sigmoid") and not logits:
         yield _mismatch(
             view,
@@ -144,8 +155,6 @@ def _built_in(
             'layers.Dense(1, activation="exponential")',
             rule=f"{name} on an output that can be negative",
         )
-    if name in VALUES:
-        yield from _values(view, name, activation, width)
 
 
 def _values(

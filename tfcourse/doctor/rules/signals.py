@@ -9,7 +9,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make, severity_of
-from tfcourse.doctor.view import View, as_dict, early, late, number
+from tfcourse.doctor.view import Values, View, as_dict, early, late, number
 
 # AUTOTRAINER (ICSE 2021) takes 1e-3 for the ratio of norms and 1e-4 for the norm.
 VANISHING_RATIO = 1e-4
@@ -176,13 +176,14 @@ def _exploding(view: View) -> Iterator[Finding]:
         )
 
 
-def total_norm(view: View) -> np.ndarray:
+def total_norm(view: View) -> Values:
     """Return the norm of the whole gradient at the sampled steps."""
     norms = [v for v in view.named("gradient_norm").values() if len(v)]
     if not norms:
         return np.empty(0)
     length = min(len(v) for v in norms)
-    return np.sqrt(np.sum([np.square(v[:length]) for v in norms], axis=0))
+    squares: Values = np.sum([np.square(v[:length]) for v in norms], axis=0)
+    return np.sqrt(squares)
 
 
 def _non_finite(view: View) -> Iterator[Finding]:

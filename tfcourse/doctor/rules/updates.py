@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make, severity_of
-from tfcourse.doctor.view import EARLY, View, as_dict, early, late, number
+from tfcourse.doctor.view import EARLY, View, early, late, number
 
 # Updates of about a thousandth of the weights are usual (Karpathy's rule of thumb).
 LARGE_UPDATE = 0.3
@@ -328,6 +328,3 @@ def _too_low(view: View) -> Iterator[Finding]:
         series=tuple(f"update_ratio/{path}" for path in view.kernels[:2])
         + ("step/learning_rate",),
     )
-
-
-__all__ = ["as_dict", "find", "looks_fresh", "update_ratio"]
