@@ -94,8 +94,6 @@ class Recorder(keras.callbacks.Callback):
         )
         self._in_fit = False
 
-    # The callback's side: what Keras calls.
-
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Take hold of the train function, which `fit` has made just before."""
         self._in_fit = True
@@ -331,11 +329,10 @@ class Recorder(keras.callbacks.Callback):
         self._train_log.flush()
 
     def _learning_rate(self) -> float | None:
-        model = self.model
-        optimizer = getattr(self, "_optimizer", None) or getattr(
-            model, "optimizer", None
-        )
-        return None if optimizer is None else facts.learning_rate(optimizer)
+        return facts.learning_rate(self._optimizer_in_use())
+
+    def _optimizer_in_use(self) -> Any:
+        return self._optimizer or getattr(self.model, "optimizer", None)
 
 
 def _is_val(name: str) -> bool:
