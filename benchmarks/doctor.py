@@ -63,6 +63,8 @@ def chosen(args: argparse.Namespace) -> dict[str, Entry]:
         name: entry
         for name, entry in programs.items()
         if args.split in ("all", entry.split)
+        # Effects are shown program by program.
+        if entry.split == "tune" or args.reveal or not args.effects
     }
 
 
@@ -161,7 +163,7 @@ def main() -> None:
     programs = chosen(args)
     outcomes = perform(tasks(args, programs), args.jobs, progress)
     print(file=sys.stderr)
-    shown = args.reveal or args.effects or args.only
+    shown = args.reveal or args.only
     hidden = {n for n, e in programs.items() if e.split == "held-out" and not shown}
     print_errors(outcomes, hidden)
     if args.effects:

@@ -40,7 +40,7 @@ def wine(seed: int, standardise: bool = True) -> Split:
     """Return real analyses of wines [178, 13], raw or standardised, and three growers."""
     from sklearn.datasets import load_wine
 
-    return _bundled(load_wine(return_X_y=True), seed, standardise, 140)
+    return _bundled(load_wine(return_X_y=True), seed, standardise, 118)
 
 
 def diabetes(seed: int) -> Split:

@@ -195,7 +195,7 @@ def bag_of_words(seed):
 @program(architecture="siamese", split="held-out")
 def kinds_of_clothes(seed):
     """Contrastive learning with a safe distance."""
-    x, same, validation = twins(seed, n=3000)
+    x, same, validation = twins(seed)
 
     def distance(a, b):
         square = ops.sum(ops.square(a - b), axis=1, keepdims=True)
@@ -236,6 +236,7 @@ def distilled(seed):
                 loss += 0.1 * tf.reduce_mean(tf.square(p - q))
             gradients = tape.gradient(loss, self.trainable_variables)
             self.optimizer.apply(gradients, self.trainable_variables)
+            self._loss_tracker.update_state(loss)
             return self.compute_metrics(x, y, p, None)
 
     x, y, xv, yv = data.moons(seed)

@@ -90,7 +90,7 @@ def twelve_squashings(seed, mended=False):
         30, 1, "sigmoid", (24,) * 12, activation=layer, kernel_initializer=start
     )
     model.compile(keras.optimizers.SGD(0.02), "binary_crossentropy", metrics=["acc"])
-    return Program(model, x, y, (xv, yv), epochs=15, batch_size=16)
+    return Program(model, x, y, (xv, yv), epochs=8, batch_size=16)
 
 
 @program(
@@ -115,7 +115,7 @@ def deep_and_linear(seed, mended=False):
     x, y, xv, yv = data.parity(seed)
     model = network(6, 2, "softmax", (64,) * 4, "relu" if mended else "linear")
     model.compile(keras.optimizers.Adam(0.003), CROSS_ENTROPY, metrics=["accuracy"])
-    return Program(model, x, y, (xv, yv), epochs=15)
+    return Program(model, x, y, (xv, yv), epochs=10)
 
 
 @program(faults=("loss-activation-mismatch",), architecture="tabular", split="held-out")
@@ -182,7 +182,7 @@ def one_hot_metric_on_numbers(seed, mended=False):
         metric = keras.metrics.CategoricalAccuracy(name="accuracy")
     model.compile(keras.optimizers.Adam(0.01), CROSS_ENTROPY, metrics=[metric])
     y, yv = y[:, None], yv[:, None]
-    return Program(model, x, y, (xv, yv), epochs=15, batch_size=16)
+    return Program(model, x, y, (xv, yv), epochs=7, batch_size=16)
 
 
 @program(faults=("overfitting",), architecture="tabular", split="held-out")
@@ -201,12 +201,12 @@ def more_columns_than_rows(seed, mended=False):
 
 @program(faults=("underfitting",), architecture="regression", split="held-out")
 def two_units(seed, mended=False):
-    """Two hidden units for a function of three waves."""
+    """Two hidden units for a landscape of hills and valleys."""
     rng = np.random.default_rng(seed)
-    x = rng.uniform(-3, 3, size=(1500, 1)).astype("float32")
-    y = np.sin(3 * x) + 0.5 * np.cos(5 * x) + 0.05 * rng.normal(size=x.shape)
-    y = y.astype("float32")
-    model = network(1, widths=(64, 64) if mended else (2,), activation="tanh")
+    x = rng.uniform(-2, 2, size=(1500, 2)).astype("float32")
+    y = 1.5 * np.sin(2 * x[:, :1]) * np.cos(2 * x[:, 1:])
+    y = (y + 0.05 * rng.normal(size=y.shape)).astype("float32")
+    model = network(2, widths=(64, 64) if mended else (2,), activation="tanh")
     model.compile(keras.optimizers.Adam(0.01), "mse")
     return Program(model, x[:1200], y[:1200], (x[1200:], y[1200:]), epochs=30)
 
