@@ -269,6 +269,27 @@ def test_the_tabs_files_need_no_network_and_make_no_html_of_text():
         assert "@import" not in text and "url(" not in text, path.name
 
 
+def brightness(color):
+    """Return the relative luminance of "#rrggbb" (WCAG 2.2, section 3)."""
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    ]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_text_has_enough_contrast_in_both_themes():
+    sheet = (STATIC_FOLDER / "doctor.css").read_text(encoding="utf-8")
+    themes = re.findall(r":root[^{]*\{([^}]*)\}", sheet)
+    assert len(themes) == 2
+    for theme in themes:
+        colors = dict(re.findall(r"--(\w+): (#\w{6});", theme))
+        for ground in ("page", "panel", "selected"):
+            for name in ("text", "muted", "accent", "error", "warning", "healthy"):
+                values = sorted(brightness(colors[key]) for key in (ground, name))
+                assert (values[1] + 0.05) / (values[0] + 0.05) >= 4.5, (ground, name)
+
+
 @pytest.mark.parametrize(
     ("folders", "expected"),
     [

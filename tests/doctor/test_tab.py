@@ -187,6 +187,7 @@ def test_a_run_that_was_not_recorded_says_so(tab):
     choose(tab, "plain")
     tab.wait("return !!document.querySelector('.notice')")
     assert "Not recorded by the doctor" in tab.text(".notices")
+    assert "gradients" in tab.text(".notices")
     tab.wait("return document.querySelectorAll('.losses .cross').length > 0")
     label = "return document.querySelector('.losses .chart').getAttribute('aria-label')"
     assert "1 value not finite" in tab.run(label)
@@ -420,10 +421,11 @@ def test_nothing_runs_out_of_the_window(tab, width):
 
 
 def test_an_empty_logdir_fills_while_the_tab_is_open(window, tmp_path):
-    """With the slow loader: from no run to a run that goes on, and that ends."""
+    """With the slow loader, below a path: no run, one that goes on, its end."""
     logdir = tmp_path / "logs"
     logdir.mkdir()
-    with tensorboard(logdir, tmp_path, "--load_fast=false") as (url, lines):
+    options = ("--load_fast=false", "--path_prefix=/under/this")
+    with tensorboard(logdir, tmp_path, *options) as (url, lines):
         window.top()
         window.resize(1280, 700)
         window.open(url + "#doctor")

@@ -20,11 +20,7 @@ from tfcourse.errors import UserError
 
 LIMIT_SECONDS = 60.0  # For one run, after which it is given up.
 PAUSE_SECONDS = 10.0  # A run that grows is read again no sooner.
-MISSING = (
-    "Not recorded by the doctor: diagnosed from its scalars alone. Gradients, "
-    "activations and data can't be judged; "
-    "callbacks=[Recorder(...)] records them."
-)
+NOT_RECORDED = "Not recorded by the doctor: diagnosed from its scalars alone."
 
 # Size and time of each event file: what they were when a run was read.
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -75,7 +71,7 @@ class BackgroundDiagnosis:
                 if age >= PAUSE_SECONDS:
                     self._waiting[name] = folder, fingerprint
                     self._start()
-            return entry.answer if entry else {"missing": [MISSING]}
+            return entry.answer if entry else {"missing": [NOT_RECORDED]}
 
     def hurry(self, name: str) -> None:
         """Diagnose a run before the others that wait: somebody looks at it."""
@@ -112,7 +108,7 @@ class BackgroundDiagnosis:
 
 
 def _problem(text: str) -> dict[str, Any]:
-    return {"findings": None, "problems": [text], "missing": [MISSING]}
+    return {"findings": None, "problems": [text], "missing": [NOT_RECORDED]}
 
 
 def _fingerprint(folder: Path, root: Path) -> Fingerprint:
@@ -169,20 +165,26 @@ def _ask(child: subprocess.Popen[str], folder: Path, seconds: float) -> dict[str
 
 def diagnosed(folder: Path) -> dict[str, Any]:
     """Return what `tab_runs.Run.take` takes, about the run in a folder."""
-    # Here, so that the tab opens even if these can't be imported.
+    # Here, so that TensorBoard doesn't wait for it: only the child diagnoses.
     from tfcourse.doctor.diagnosis import diagnose
     from tfcourse.doctor.findings import to_json
     from tfcourse.doctor.reading import find_runs, read_run
+    from tfcourse.doctor.report import diagnosis_of
 
     if folder not in find_runs(folder):
         return {"is_training": False}
     record = read_run(folder)
+    diagnosis = diagnosis_of(record, diagnose(record), record.name)
+    findings = [to_json(finding) for finding in diagnosis.findings]
+    problems = list(diagnosis.problems)
+    if not diagnosis.judged:
+        problems.insert(0, "Not diagnosed: it holds nothing that can be judged.")
     return {
-        "findings": [to_json(finding) for finding in diagnose(record)],
-        "problems": list(record.problems),
-        "missing": [MISSING],
+        "findings": findings if diagnosis.judged else None,
+        "problems": problems,
+        "missing": [NOT_RECORDED, *diagnosis.missing],
         "aliases": record.aliases,
-        "finished": record.finished,
+        "finished": diagnosis.finished,
     }
 
 

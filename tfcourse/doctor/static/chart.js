@@ -191,16 +191,20 @@ export function chart(tag, sides, steps) {
   }
   const ofEpochs = /(^|\/)epoch_/.test(tag);
   const unit = ofEpochs ? "epoch" : "step";
-  const range = ofEpochs ? null : steps; // The range counts steps, not epochs.
+  const ends = extent(all.map(([step]) => step));
+  // A range counts steps, not epochs; one that is everything marks nothing.
+  const marks = steps && !ofEpochs && (steps[0] > ends[0] || steps[1] < ends[1]);
+  const range = marks ? steps : null;
   const positive = finite.length > 0 && finite.every((value) => value > 0);
   const logarithmic =
     positive && Math.max(...finite) / Math.min(...finite) >= LOG_RATIO;
   const [low, high] = extent(finite.length ? finite : [0, 1], !logarithmic);
-  const [start, end] = extent([...all.map(([step]) => step), ...(range ?? [])]);
+  const [start, end] = extent([...ends, ...(range ?? [])]);
   const x = scaleOf(start, end, LEFT, WIDTH - RIGHT, false);
   const y = scaleOf(low, high, HEIGHT - BOTTOM - 4, TOP + 8, logarithmic);
   const xTicks = linearTicks(start, end, 5).filter(Number.isInteger);
-  const yTicks = logarithmic ? logTicks(low, high) : linearTicks(low, high, 5);
+  const ticks = logarithmic ? logTicks(low, high) : linearTicks(low, high, 5);
+  const yTicks = finite.length ? ticks : [];
   const quantity = quantityOf(tag);
   const labels = {
     x: unit,

@@ -125,7 +125,7 @@ class Page {
     const words = h("input", {
       type: "search",
       id: "words",
-      placeholder: "run, fault or layer",
+      placeholder: "run or fault",
       value: state.words,
       autocomplete: "off",
     });

@@ -96,7 +96,8 @@ function aboutRun(run) {
 
 function verdict(run) {
   if (run.state === "healthy") {
-    const text = run.running ? "No fault found so far." : "No fault found.";
+    const extent = run.recorded ? "" : ", as far as its scalars show";
+    const text = `No fault found${run.running ? " so far" : ""}${extent}.`;
     return h("p", { class: "verdict healthy" }, icon("healthy"), text);
   }
   if (run.state === "waiting") {
