@@ -8,6 +8,7 @@ are the ones that they would have been.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +22,8 @@ class Replay:
     """Hands batches that were taken from an iterator on to a function of Keras."""
 
     def __init__(self) -> None:
-        self._held: list[Any] = []
+        self._held: collections.deque[Any] = collections.deque()
+        self._iterators: dict[Any, Any] = {}
         self._datasets: dict[Any, tf.data.Dataset] = {}
 
     def take(self, iterator: Any, count: int) -> list[Any]:
@@ -40,12 +42,13 @@ class Replay:
             raise StopIteration
         return batches
 
-    def iterator(self, batches: list[Any], original: Any) -> Any:
+    def iterator(self, batches: list[Any], original: Any, steps: int) -> Any:
         """Return an iterator over the batches that Keras takes for the original one.
 
-        With the same specification of its elements the compiled function serves both.
-        Where there is no such iterator (batches spread over devices), Keras takes a
-        list and runs the step on each.
+        `steps` is how many the function takes at most. With the same specification of
+        its elements the compiled function serves both iterators. Where there is no such
+        iterator (batches spread over devices), Keras takes a list and runs the step on
+        each.
         """
         if not isinstance(original, tf.data.Iterator):
             return batches
@@ -55,14 +58,30 @@ class Replay:
             try:
                 self._datasets[key] = tf.data.Dataset.from_generator(
                     self._yield_held, output_signature=spec
-                )
+                ).with_options(nothing_ahead())
             except (TypeError, ValueError, NotImplementedError):
                 return batches  # Optional elements, such as absent weights.
-        self._held = batches
+        if len(batches) == 1 and steps == 1:
+            # One iterator serves all samples: making one costs milliseconds.
+            if key not in self._iterators:
+                self._iterators[key] = iter(self._datasets[key])
+            self._held.append(batches[0])
+            return self._iterators[key]
+        self._held.extend(batches)
         return iter(self._datasets[key])
 
     def _yield_held(self) -> Iterator[Any]:
-        yield from self._held
+        while self._held:
+            yield self._held.popleft()
+
+
+def nothing_ahead() -> tf.data.Options:
+    """Return options with which a pipeline asks for no element before its time."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.inject_prefetch = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
 
 
 class Interceptor:
@@ -105,7 +124,7 @@ class Interceptor:
                 self._after(logs, steps)
                 return logs
             batches = self._replay.take(iterator, steps)
-            replayed = self._replay.iterator(batches, iterator)
+            replayed = self._replay.iterator(batches, iterator, steps)
             logs = self._around(batches, lambda: current(replayed))
             self._after(logs, len(batches))
             return logs

@@ -91,10 +91,11 @@ class _TapRecorder:
         self._replace(model, tapped, call)
 
     def _replace(self, layer: Any, tapped: Callable[..., Any], call: Any) -> None:
-        without_autograph = tf.autograph.experimental.do_not_convert(tapped)
+        if not self._eager:
+            tapped = tf.autograph.experimental.do_not_convert(tapped)
         # Past Keras's tracking of attributes: nothing of the layer may change.
         had = "call" in vars(layer)
-        object.__setattr__(layer, "call", without_autograph)
+        object.__setattr__(layer, "call", tapped)
         self._wrapped.append((layer, had, call))
 
     def unwrap(self) -> None:

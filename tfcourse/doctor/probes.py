@@ -22,6 +22,7 @@ from tfcourse.doctor.prediction_statistics import describe_predictions
 
 MAX_PREDICTED = 1024  # Examples that a probe predicts.
 MAX_TAPPED = 64
+MAX_MODE_BATCHES = 6
 
 Loss = Callable[[Any, Any, Any, Any, bool], Any]
 
@@ -83,24 +84,29 @@ class Probe:
         return {"whole": whole, "first_half": halves[0], "second_half": halves[1]}
 
     def modes(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, float]:
-        """Return the loss in training and in inference mode, the latter twice."""
-        totals: dict[str, list[float]] = {"training": [], "inference": [], "again": []}
+        """Return the loss in training and in inference mode.
+
+        once, again: of the first batch, twice in inference mode.
+        """
+        totals: dict[str, list[float]] = {"training": [], "inference": []}
         sizes = []
-        for batch in batches:
+        for batch in batches[:MAX_MODE_BATCHES]:
             sizes.append(num_examples(batch[0]))
-            # Both inference runs in one scope: random layers that stay active differ.
             with beside(self.model):
                 totals["inference"].append(self._total(batch, training=False))
-                totals["again"].append(self._total(batch, training=False))
             with beside(self.model):
                 totals["training"].append(self._total(batch, training=True))
-        return {key: float(np.average(v, weights=sizes)) for key, v in totals.items()}
+        # Both inference runs in one scope: random layers that stay active differ.
+        with beside(self.model):
+            pair = [self._total(batches[0], training=False) for _ in range(2)]
+        record = {k: float(np.average(v, weights=sizes)) for k, v in totals.items()}
+        return record | {"once": pair[0], "again": pair[1]}
 
     def outputs(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
         """Return how the predictions lie beside the targets, for each output."""
         predictions: list[list[np.ndarray]] = []
         names: list[str] = []
-        for x, _, _ in batches:
+        for x, _, _ in merged(batches):
             with beside(self.model):
                 pairs = named_outputs(self.model, self.model(x, training=False))
             names = [name for name, _ in pairs]
@@ -118,7 +124,7 @@ class Probe:
     def units(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
         """Return for each layer how many units are dead or constant over all examples."""
         live: dict[str, np.ndarray] = {}
-        for x, _, _ in batches:
+        for x, _, _ in merged(batches):
             with beside(self.model), tapped_eagerly(self.model) as taps:
                 self.model(x, training=False)
             for name, values in taps.items():
@@ -188,6 +194,22 @@ def some_batches(examples: Examples) -> list[tuple[Any, Any, Any]]:
     positions = np.linspace(0, len(sizes) - 1, count).round().astype(int)
     batches = [examples.batches[position] for position in sorted(set(positions))]
     return [rows(batch, 0, MAX_PREDICTED) for batch in batches]
+
+
+def merged(batches: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:
+    """Return the batches as one, if their shapes allow it."""
+    flat = [keras.tree.flatten(batch) for batch in batches]
+    shapes = {
+        tuple(None if v is None else tuple(v.shape[1:]) for v in parts)
+        for parts in flat
+    }
+    is_dense = all(v is None or isinstance(v, tf.Tensor) for v in flat[0])
+    if len(shapes) != 1 or not is_dense:
+        return batches
+    parts = [
+        None if vs[0] is None else tf.concat(vs, 0) for vs in zip(*flat, strict=True)
+    ]
+    return [keras.tree.pack_sequence_as(batches[0], parts)]
 
 
 def rows(batch: tuple[Any, Any, Any], first: int, last: int) -> tuple[Any, Any, Any]:

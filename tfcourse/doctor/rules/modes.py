@@ -105,23 +105,23 @@ def _reduced(
 def _modes(view: View) -> Iterator[Finding]:
     modes = as_dict(view.end.get("train_modes"))
     training, inference = number(modes, "training"), number(modes, "inference")
-    again = number(modes, "again")
-    scale = max(abs(inference), 1e-9)
+    once, again = number(modes, "once"), number(modes, "again")
+    scale = max(abs(once), 1e-9)
     dropouts = [
         layer
         for layer in view.layers
         if "Dropout" in layer["class"] and number(layer, "rate") > 0.05
     ]
-    if abs(again - inference) > 1e-4 * scale:
+    if abs(again - once) > 1e-4 * scale:
         yield _gap(
             view,
-            "warning" if abs(again - inference) < 0.2 * scale else "error",
+            "warning" if abs(again - once) < 0.2 * scale else "error",
             0.93,
             "In inference mode the same batch gives another loss each time: something "
             "random stays switched on.",
             "x = layers.Dropout(0.5)(x, training=training)  # not training=True",
             "two inference runs on one batch differ",
-            {"one": inference, "the other": again},
+            {"one": once, "the other": again},
         )
     elif dropouts and is_inactive(view, dropouts):
         yield _gap(

@@ -72,7 +72,8 @@ export function dashboardName(dashboard) {
  * series reads the query. Both as tried out with TensorBoard 2.21.
  */
 export function addressOf(run, dashboard, tag) {
-  const tags = tag ? `^${escaped(tag)}$` : "";
+  // A tag that ends with a slash stands for all that begin with it.
+  const tags = tag && `^${escaped(tag)}${tag.endsWith("/") ? "" : "$"}`;
   let { path, query } = home();
   let hash = `#${dashboard}`;
   if (dashboard === "timeseries") {
