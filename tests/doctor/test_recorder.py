@@ -60,7 +60,9 @@ class OwnStep(keras.Model):
             loss = self.compute_loss(y=y, y_pred=self(x, training=True))
         gradients = tape.gradient(loss, self.trainable_variables)
         clipped, _ = tf.clip_by_global_norm(gradients, 1.0)
-        self.optimizer.apply_gradients(zip(clipped, self.trainable_variables, strict=True))
+        self.optimizer.apply_gradients(
+            zip(clipped, self.trainable_variables, strict=True)
+        )
         return {"loss": loss}
 
 
@@ -206,7 +208,10 @@ def test_gradients_are_those_of_the_step(tmp_path):
 def test_several_inputs_and_outputs(tmp_path):
     left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
     both = layers.Concatenate()([layers.Dense(8, "relu")(left), right])
-    outputs = {"kind": layers.Dense(2, name="kind")(both), "size": layers.Dense(1)(both)}
+    outputs = {
+        "kind": layers.Dense(2, name="kind")(both),
+        "size": layers.Dense(1)(both),
+    }
     model = keras.Model([left, right], outputs)
     logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", {"kind": logits, "size": "mse"})
@@ -259,7 +264,9 @@ def test_a_loop_of_ones_own(tmp_path):
     assert len(record.train["epoch_loss"]) == 3
     assert len(record.validation["epoch_loss"]) == 3
     assert len(record.train["step/loss"]) >= 8
-    cosines = [v.values for k, v in record.train.items() if k.startswith("update_cosine/")]
+    cosines = [
+        v.values for k, v in record.train.items() if k.startswith("update_cosine/")
+    ]
     # The regulariser is a part of the recorded loss, but not of this loop's.
     assert np.median(np.concatenate(cosines)) > 0.5
 

@@ -213,11 +213,12 @@ def describe_loss(loss: Any, resolved: Any = None) -> dict[str, Any]:
     function = getattr(instance, "fn", None)
     settings = dict(getattr(instance, "_fn_kwargs", {}))
     name = getattr(function, "__name__", None) or getattr(instance, "__name__", None)
-    known = name is not None and hasattr(keras.losses, str(name))
+    # A function of one's own may have the name of one of Keras's.
+    home = str(getattr(function or instance, "__module__", ""))
     return {
         "class": type(instance).__name__,
         "name": name or type(instance).__name__,
-        "built_in": bool(known),
+        "built_in": home.startswith("keras."),
         "from_logits": settings.get("from_logits"),
         "reduction": getattr(instance, "reduction", None),
         "label_smoothing": settings.get("label_smoothing"),

@@ -46,6 +46,7 @@ class Probe:
             "when": "start",
             **guarded("loss_by_size", lambda: self.loss_by_size(batch)),
             **guarded("modes", lambda: self.modes([batch])),
+            **guarded("outputs", lambda: self.outputs([batch])),
         }
 
     def end(self, train: Examples, validation: Examples) -> dict[str, Any]:

@@ -134,6 +134,26 @@ class View:
         found = self.outputs[0].get("activation")
         return None if found is None else str(found)
 
+    def losses_and_candidates(self) -> list[tuple[float, dict[str, Any]]]:
+        """Return losses as reported beside what the usual losses say of the same batch.
+
+        Of the first batch, in the step and out of it, and of kept examples at the end.
+        """
+        outputs = as_dict(self.start.get("outputs"))
+        at_start = as_dict(as_dict(next(iter(outputs.values()), {})).get("losses"))
+        at_end = as_dict(self.output_fit("train").get("losses"))
+        penalties = self.values("step/regularisation")
+        before, after = penalties[[0, -1]] if len(penalties) else (0.0, 0.0)
+        found = [
+            (number(as_dict(self.start.get("modes")), "inference") - before, at_start),
+            (number(as_dict(self.end.get("train_modes")), "inference") - after, at_end),
+        ]
+        if len(self.values("step/data_loss")):
+            found.append((float(self.values("step/data_loss")[0]), at_start))
+        return [
+            (value, known) for value, known in found if known and np.isfinite(value)
+        ]
+
     def output_fit(self, side: str) -> dict[str, Any]:
         """Return how the first output fits its targets on kept examples."""
         outputs = as_dict(self.end.get(f"{side}_outputs"))

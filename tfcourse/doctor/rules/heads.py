@@ -47,7 +47,7 @@ def find(view: View) -> Iterator[Finding]:
     if loss.get("built_in"):
         yield from _built_in(view, name, loss, activation)
     else:
-        yield from _by_value(view, activation)
+        yield from _by_value(view)
     yield from _range(view, name, activation)
 
 
@@ -184,44 +184,46 @@ def _values(
         )
 
 
-def _by_value(view: View, activation: str | None) -> Iterator[Finding]:
+def _by_value(view: View) -> Iterator[Finding]:
     """A loss of one's own is known by its value beside those of the usual ones."""
     fit = view.output_fit("train")
-    candidates = as_dict(fit.get("losses"))
-    modes = as_dict(view.end.get("train_modes"))
-    penalty = view.values("step/regularisation")
-    value = number(modes, "inference") - (penalty[-1] if len(penalty) else 0.0)
-    if not candidates or not math.isfinite(value):
-        return
-    for kind, action in (("categorical", "softmax"), ("binary", "sigmoid")):
-        logits = number(candidates, f"{kind}_of_logits")
-        probabilities = number(candidates, f"{kind}_of_probabilities")
-        if math.isnan(logits) or math.isnan(probabilities):
-            continue
-        as_logits, as_probabilities = near(value, logits), near(value, probabilities)
-        is_distribution = bool(fit.get("in_unit_interval")) and (
-            kind == "binary" or bool(fit.get("sums_to_one"))
-        )
-        if is_distribution and as_logits and not as_probabilities:
-            yield _mismatch(
-                view,
-                0.93,
-                f"The head already gives probabilities, and the loss applies a {action} "
-                "to them once more: the gradients become small and the loss can't reach "
-                "0.",
-                "layers.Dense(num_classes)  # no activation before this loss",
-                rule="the loss equals the cross-entropy of the predictions as logits",
-                numbers={"loss": value, "of logits": logits, "of them": probabilities},
+    for value, candidates in view.losses_and_candidates():
+        for kind, action in (("categorical", "softmax"), ("binary", "sigmoid")):
+            logits = number(candidates, f"{kind}_of_logits")
+            probabilities = number(candidates, f"{kind}_of_probabilities")
+            if math.isnan(logits) or math.isnan(probabilities):
+                continue
+            as_logits, as_probabilities = (
+                near(value, logits),
+                near(value, probabilities),
             )
-        elif not is_distribution and as_probabilities and not as_logits:
-            yield _mismatch(
-                view,
-                0.9,
-                "The loss takes the head's raw scores for probabilities.",
-                f'layers.Dense(num_classes, activation="{action}")',
-                rule="the loss equals the cross-entropy of raw scores as probabilities",
-                numbers={"loss": value, "of logits": logits, "of them": probabilities},
+            is_distribution = bool(fit.get("in_unit_interval")) and (
+                kind == "binary" or bool(fit.get("sums_to_one"))
             )
+            numbers = {"loss": value, "of logits": logits, "of them": probabilities}
+            if is_distribution and as_logits and not as_probabilities:
+                yield _mismatch(
+                    view,
+                    0.93,
+                    f"The head already gives probabilities, and the loss applies a "
+                    f"{action} to them once more: the gradients become small and the "
+                    "loss can't reach 0.",
+                    "layers.Dense(num_classes)  # no activation before this loss",
+                    rule="the loss equals the cross-entropy of the predictions as logits",
+                    numbers=numbers,
+                )
+                return
+            if not is_distribution and as_probabilities and not as_logits:
+                yield _mismatch(
+                    view,
+                    0.9,
+                    "The loss takes the head's raw scores for probabilities.",
+                    f'layers.Dense(num_classes, activation="{action}")',
+                    rule="the loss equals the cross-entropy of raw scores as if they "
+                    "were probabilities",
+                    numbers=numbers,
+                )
+                return
 
 
 def _range(view: View, name: str, activation: str | None) -> Iterator[Finding]:

@@ -57,19 +57,16 @@ def _reduction(view: View) -> Iterator[Finding]:
 
 def _all_pairs(view: View) -> Iterator[Finding]:
     """Targets [batch] against outputs [batch, 1] are broadcast to [batch, batch]."""
-    for when, record in (("train", view.end), ("validation", view.end)):
-        candidates = as_dict(view.output_fit(when).get("losses"))
+    for value, candidates in view.losses_and_candidates():
         pairs, own = number(candidates, "mse_of_pairs"), number(candidates, "mse")
-        value = number(as_dict(record.get(f"{when}_modes")), "inference")
-        built_in = any(loss.get("built_in") for loss in view.losses)
-        if built_in or math.isnan(pairs) or near(pairs, own):
+        if math.isnan(pairs):
             continue
-        # Within a batch the pairs vary a little from those over all kept examples.
-        if abs(value - pairs) < 0.15 * pairs and abs(value - own) > 0.3 * own:
+        same = abs(value - pairs) < 1e-3 * abs(pairs)
+        if same and abs(value - own) > 5e-3 * abs(own):
             yield _reduced(
                 view,
-                severity_of(view) if not view.learns_well else "warning",
-                0.9,
+                "warning" if view.learns_well else severity_of(view),
+                0.95,
                 "The loss compares every target with every prediction of the batch: "
                 "shapes [batch] and [batch, 1] were broadcast to [batch, batch], and "
                 "the best answer is the mean.",
