@@ -16,7 +16,7 @@ from tfcourse import results
 from tfcourse.catalog import load_catalog
 
 ROOT = Path(__file__).parents[1]
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "google": "protobuf"}
 
 
 def run(*command, **options):

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
+from tensorboard.compat.proto import event_pb2
 
 Event: TypeAlias = Any  # The protos have no type stubs.
 

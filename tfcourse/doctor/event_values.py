@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from tensorboard.compat.proto import types_pb2  # type: ignore[import-untyped]
+from tensorboard.compat.proto import types_pb2
 
 Tensor: TypeAlias = Any  # The protos have no type stubs.
 Floats: TypeAlias = npt.NDArray[np.float64]
