@@ -133,7 +133,12 @@ class EventLog:
 
 def histogram_proto(values: np.ndarray) -> Any:
     """Return a HistogramProto of finite values [n], float64."""
-    counts, edges = np.histogram(values, bins=NUM_BINS)
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        # Too near to one another for bins between them.
+        counts, edges = np.array([values.size]), np.array([low, high])
+    else:
+        counts, edges = np.histogram(values, bins=NUM_BINS)
     return summary_pb2.HistogramProto(
         min=values.min(),
         max=values.max(),

@@ -11,26 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from tfcourse.doctor import facts
-from tfcourse.doctor.cards import write_cards, write_graphs
 from tfcourse.doctor.event_log import EventLog
-from tfcourse.doctor.example_images import write_images
 from tfcourse.doctor.examples import Examples
-from tfcourse.doctor.interception import Interceptor, batch_size, first_replica
-from tfcourse.doctor.observation import NotObservable, Observation, Observer, first_line
-from tfcourse.doctor.own_loop import is_built, own_loss, own_step
+from tfcourse.doctor.interception import Interceptor, first_replica
+from tfcourse.doctor.observation import Observer, first_line
+from tfcourse.doctor.own_loop import own_loss, own_step
 from tfcourse.doctor.probes import Probe
-from tfcourse.doctor.run_facts import describe_run
-from tfcourse.doctor.sampling import BatchStatistics, Updates
-from tfcourse.doctor.schedule import Schedule
+from tfcourse.doctor.step_recording import StepRecorder, as_floats
 from tfcourse.errors import UserError
 
-HISTOGRAM_GROWTH = 2  # Histograms at steps 0, 1, 2, 4, ...: a dozen in 10,000 steps.
 VALIDATION_BATCHES = 16
-MAX_SKIPPED = 2  # Smaller batches in a row; then that is their size.
 DIAGNOSE_EVERY_SECONDS = 60.0
 
 
@@ -70,24 +61,14 @@ class Recorder(keras.callbacks.Callback):
             raise UserError(f"{self.log_dir} is a file; give Recorder a folder's name")
         self._train_log = EventLog(self.log_dir)
         self._validation_log = EventLog(self.log_dir / "validation")
-        self._schedule = Schedule()
-        self._step = 0
+        self._steps = StepRecorder(self._train_log)
         self._epoch = 0
-        self._next_histogram = 0
-        self._train = Examples()
         self._validation = Examples()
         self._validation_batches = 0
-        self._observer: Observer | None = None
-        self._updates: Updates | None = None
-        self._probe: Probe | None = None
-        self._started = False
         self._ended = False
-        self._optimizer: Any = None
-        self._full_size = self._skipped = 0
-        self._not_observed = ""
         self._last_diagnosis = time.monotonic()
         self._training = Interceptor(
-            "train_function", self._is_due, self._around_batches, self._after_step
+            "train_function", self._steps.is_due, self._steps.around, self._steps.after
         )
         self._testing = Interceptor(
             "test_function", self._is_test_wanted, self._around_test, lambda *_: None
@@ -98,6 +79,7 @@ class Recorder(keras.callbacks.Callback):
         """Take hold of the train function, which `fit` has made just before."""
         self._in_fit = True
         self._ended = False
+        self._steps.watch(self.model, params=self.params)
         self._training.install(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -142,23 +124,25 @@ class Recorder(keras.callbacks.Callback):
                 each example; default: the compiled one.
         """
         self.set_model(model)
-        self._optimizer = optimizer or getattr(model, "optimizer", None)
+        self._steps.watch(model, optimizer=optimizer)
+        optimizer = optimizer or getattr(model, "optimizer", None)
         compiled = getattr(model, "_compile_loss", None)
         if loss is not None or compiled is not None:
             function = own_loss(model, loss) if loss is not None else None
-            self._probe = Probe(model, function)
-            self._observer = Observer(
-                model, own_step(model, self._optimizer, function), [self._optimizer]
+            self._steps.probe = Probe(model, function)
+            self._steps.observer = Observer(
+                model, own_step(model, optimizer, function), [optimizer]
             )
 
     @contextlib.contextmanager
     def step(self, batch: Any) -> Iterator[None]:
         """Look at a step: the body runs it on the batch, a pair (inputs, targets)."""
-        finish = self._before_step(batch) if self._is_due() else None
+        steps = self._steps
+        finish = steps.guarded(lambda: steps.before(batch)) if steps.is_due() else None
         yield
         if finish is not None:
-            finish(1)
-        self._after_step(None, 1)
+            steps.guarded(lambda: finish(1))
+        steps.after(None, 1)
 
     def end_epoch(
         self,
@@ -166,14 +150,16 @@ class Recorder(keras.callbacks.Callback):
         validation: Mapping[str, float] | None = None,
     ) -> None:
         """Write the means of an epoch: `loss` and metrics, of training and validation."""
-        metrics = {"learning_rate": self._learning_rate()} | dict(metrics)
+        metrics = {"learning_rate": self._steps.learning_rate()} | dict(metrics)
         scalars = {f"epoch_{name}": value for name, value in metrics.items()}
-        self._train_log.scalars(_floats(scalars), self._epoch)
+        self._train_log.scalars(as_floats(scalars), self._epoch)
         if validation:
             named = {f"epoch_{name}": value for name, value in validation.items()}
-            self._validation_log.scalars(_floats(named), self._epoch)
+            self._validation_log.scalars(as_floats(named), self._epoch)
         self._train_log.json(
-            "doctor/progress", {"step": self._step, "epoch": self._epoch}, self._epoch
+            "doctor/progress",
+            {"step": self._steps.step, "epoch": self._epoch},
+            self._epoch,
         )
         self._train_log.flush()
         self._validation_log.flush()
@@ -184,104 +170,6 @@ class Recorder(keras.callbacks.Callback):
     def close(self) -> None:
         """End a recording of a loop of one's own."""
         self._finish()
-
-    # What happens around a step.
-
-    def _is_due(self) -> bool:
-        return self._schedule.is_due(self._step)
-
-    def _around_batches(self, batches: list[Any], run: Callable[[], Any]) -> Any:
-        finish = self._before_step(first_replica(batches[0]))
-        logs = run()
-        finish(len(batches))
-        return logs
-
-    def _after_step(self, logs: Any, num_steps: int) -> None:
-        self._step += num_steps
-
-    def _before_step(self, batch: Any) -> Callable[[int], None]:
-        """Look at the batch before its step; return what is to be done after it."""
-        step = self._step
-        size = batch_size(batch)
-        if size < self._full_size and self._skipped < MAX_SKIPPED:
-            self._skipped += 1
-            return _nothing  # The rest of an epoch: the next one is due.
-        self._full_size, self._skipped = size, 0
-        unpacked = keras.utils.unpack_x_y_sample_weight(batch)
-        if not self._started:
-            if not is_built(self.model, batch):
-                return _nothing  # The step builds it; the next one is due.
-            self._start(batch, unpacked)
-        self._schedule.advance(step)
-        self._train.add(batch)
-        scalars, histograms = BatchStatistics(unpacked).describe()
-        observation = self._observe(batch)
-        seeds = self._observer.seeds() if self._observer is not None else []
-        if observation is not None and self._updates is not None:
-            self._updates.before(observation)
-
-        def finish(num_steps: int) -> None:
-            if observation is not None:
-                scalars.update(self._scalars_of(observation))
-                if self._updates is not None:
-                    scalars.update(self._updates.after(observation, num_steps))
-                again = self._observe(batch, seeds)
-                if again is not None and "loss" in again.logs:
-                    scalars["step/loss_after"] = again.logs["loss"]
-                histograms.update(observation.samples)
-            scalars["step/learning_rate"] = self._learning_rate()
-            self._train_log.scalars(_floats(scalars), step)
-            if step >= self._next_histogram:
-                self._next_histogram = max(1, HISTOGRAM_GROWTH * step)
-                for tag, values in histograms.items():
-                    self._train_log.histogram(tag, values, step)
-
-        return finish
-
-    def _start(self, batch: Any, unpacked: Any) -> None:
-        """Write the facts, the graphs and the first probe, before the first step."""
-        self._started = True
-        model = self.model
-        if self._probe is None:
-            self._probe = Probe(model)
-        if self._observer is None:
-            self._observer = Observer(model)
-        self._updates = Updates(self._observer.variables)
-        optimizer = self._optimizer_in_use()
-        record = describe_run(model, optimizer, unpacked, self.params or {})
-        self._observe(batch)
-        record["without_gradient"] = self._observer.without_gradient
-        record["tapped"] = self._observer.layers
-        record["not_observed"] = self._not_observed
-        self._train_log.json("doctor/facts", record)
-        self._train_log.json("doctor/probes", self._probe.start(unpacked))
-        write_cards(self._train_log, record)
-        write_images(self._train_log, unpacked)
-        write_graphs(self._train_log, model)
-        self._train_log.flush()
-
-    def _observe(
-        self, batch: Any, seeds: list[tf.Tensor] | None = None
-    ) -> Observation | None:
-        if self._observer is None or self._not_observed:
-            return None
-        try:
-            return self._observer.observe(batch, seeds or self._observer.seeds())
-        except NotObservable as error:
-            self._not_observed = str(error)
-        except tf.errors.OpError as error:
-            # The step itself will say what is wrong with this batch.
-            self._not_observed = first_line(error)
-        return None
-
-    def _scalars_of(self, observation: Observation) -> dict[str, float]:
-        scalars = dict(observation.scalars)
-        for name, value in observation.logs.items():
-            scalars[f"step/{name}"] = value
-        if "loss" in observation.logs:
-            penalty = observation.logs.get("regularisation", 0.0)
-            scalars["step/data_loss"] = observation.logs["loss"] - penalty
-        return scalars
 
     # Validation data.
 
@@ -300,10 +188,10 @@ class Recorder(keras.callbacks.Callback):
         if self._ended:
             return
         self._ended = True
-        if self._probe is not None:
-            record = self._probe.end(self._train, self._validation)
-            record["step"] = self._step
-            self._train_log.json("doctor/probes", record, self._step)
+        if self._steps.probe is not None:
+            record = self._steps.probe.end(self._steps.examples, self._validation)
+            record["step"] = self._steps.step
+            self._train_log.json("doctor/probes", record, self._steps.step)
         self._write_findings()
         self._train_log.close()
         self._validation_log.close()
@@ -325,25 +213,9 @@ class Recorder(keras.callbacks.Callback):
             )
             return
         records = [to_json(finding) for finding in findings]
-        self._train_log.json("doctor/findings", records, self._step)
+        self._train_log.json("doctor/findings", records, self._steps.step)
         self._train_log.flush()
-
-    def _learning_rate(self) -> float | None:
-        return facts.learning_rate(self._optimizer_in_use())
-
-    def _optimizer_in_use(self) -> Any:
-        return self._optimizer or getattr(self.model, "optimizer", None)
 
 
 def _is_val(name: str) -> bool:
     return name.startswith("val_")
-
-
-def _floats(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return what is one number each."""
-    known = {k: v for k, v in values.items() if v is not None}
-    return {k: float(v) for k, v in known.items() if np.size(v) == 1}
-
-
-def _nothing(num_steps: int) -> None:
-    """Do nothing after a step that wasn't looked at."""

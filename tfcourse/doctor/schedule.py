@@ -1,5 +1,7 @@
 """Which steps are looked at: densely at first, then ever more sparsely."""
 
+import sys
+
 DENSE_STEPS = 8  # All of them: most faults show in the first steps.
 STEP_GROWTH = 6  # Later the gap to the next sample is a sixth of the way so far.
 
@@ -24,3 +26,7 @@ class Schedule:
         """Plan the next sample after the one at `step`."""
         gap = 1 if step + 1 < self._dense else max(1, step // self._growth)
         self._next = step + gap
+
+    def stop(self) -> None:
+        """Sample no more."""
+        self._next = sys.maxsize

@@ -287,11 +287,21 @@ def suggested(rate: float, ratio: float) -> float:
     return float(10 ** np.floor(np.log10(rate * 2e-3 / ratio)))
 
 
+def rate_faded(view: View) -> bool:
+    """Return whether the rate was next to nothing for more than half of the run."""
+    rates, steps = view.values("step/learning_rate"), view.steps("step/learning_rate")
+    if len(rates) < 8 or not rates.max() > 0:
+        return False
+    middle = int(np.searchsorted(steps, view.num_steps / 2))
+    before = rates[: min(middle, len(rates) - 1) + 1]
+    return bool(before[-1] < 1e-4 * rates.max())
+
+
 def _too_low(view: View) -> Iterator[Finding]:
     ratios = [v for k, v in view.named("update_ratio").items() if k in view.kernels]
     finite = [v[np.isfinite(v)] for v in ratios]
     peaks = [float(v.max()) for v in finite if len(v)]
-    if not peaks or view.learns_well:
+    if not peaks:
         return
     peak = float(np.median(peaks))
     ends = update_ratio(view, at_the_end=True)
@@ -299,13 +309,15 @@ def _too_low(view: View) -> Iterator[Finding]:
     better = float(np.mean(after <= before)) if len(before) else 0.0
     moved = peak * view.num_steps
     rates = view.values("step/learning_rate")
-    faded = bool(len(rates)) and rates[len(rates) // 2] < 1e-3 * rates.max()
+    faded = rate_faded(view)
+    if view.learns_well and not faded:
+        return
     if peak < SMALL_UPDATE or (moved < 0.05 and better > 0.6):
         confidence, place = 0.9, "all along"
     elif peak < 10 * SMALL_UPDATE and better > 0.8 and view.improvement < 0.5:
         confidence, place = 0.7, "all along"
     elif faded and ends < SMALL_UPDATE:
-        confidence, place = 0.85, "after its schedule took it down"
+        confidence, place = 0.8, "after its schedule took it down"
     else:
         return
     rate = float(rates.max()) if len(rates) else number(view.optimizer, "learning_rate")
