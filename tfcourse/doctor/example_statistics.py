@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 MAX_CLASSES = 1000
+MAX_SORTED = 256  # Examples whose values are sorted for quantiles.
 MAX_SHARES = 32  # Classes whose shares are written one by one.
 MAX_TARGET_SIZE = 64  # A larger target is an image or a sequence, no label.
 
@@ -77,6 +78,8 @@ def describe_target(values: np.ndarray) -> dict[str, Any]:
         "min": float(flat.min()),
         "max": float(flat.max()),
     }
+    low, high = np.quantile(flat[:MAX_SORTED], (0.02, 0.98))
+    record |= {"low": float(low), "high": float(high)}
     record["kind"] = target_kind(flat, values.dtype)
     labels = as_labels(flat, record["kind"])
     if labels is not None:

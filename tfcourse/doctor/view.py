@@ -185,7 +185,10 @@ class View:
         if "accuracy" in fit:
             return above_chance(number(fit, "accuracy"), share)
         if "auc" in fit:
-            return max(above_chance(best, share), 2 * number(fit, "auc") - 1)
+            order = 2 * number(fit, "auc") - 1
+            if not any(loss.get("built_in") for loss in self.losses):
+                order = abs(order)  # Of a distance, less may mean yes.
+            return max(above_chance(best, share), order)
         if "accuracy_at_half" in fit:
             mean = number(self.targets(side), "mean")
             return above_chance(best, max(mean, 1 - mean))

@@ -40,7 +40,9 @@ THRESHOLD_METRICS = ("binary_accuracy", "BinaryAccuracy", "Precision", "Recall",
 
 
 def find(view: View) -> Iterator[Finding]:
-    """Yield what does not fit at the head."""
+    """Yield what does not fit at the head: of models with one output."""
+    if len(view.outputs) > 1 or len(view.losses) > 1:
+        return  # Which loss and which targets belong to which output isn't recorded.
     loss = as_dict(first(view.losses))
     name = str(loss.get("name", ""))
     activation = observed_activation(view)
@@ -230,7 +232,8 @@ def _range(view: View, name: str, activation: str | None) -> Iterator[Finding]:
     """Targets that the head can't reach, classes that it has no unit for."""
     target = view.targets()
     low, high = RANGES.get(activation or "", (-math.inf, math.inf))
-    least, greatest = number(target, "min"), number(target, "max")
+    # A few values beyond the range are lost, not the whole fit.
+    least, greatest = number(target, "low"), number(target, "high")
     spread = max(number(target, "std"), 1e-9)
     if name in CATEGORICAL or math.isnan(least):
         width, largest = output_width(view), number(target, "largest_class")
@@ -252,8 +255,8 @@ def _range(view: View, name: str, activation: str | None) -> Iterator[Finding]:
             f"The {activation} at the end gives values from {low:g} to {high:g}, but the "
             f"targets go from {least:.3g} to {greatest:.3g}.",
             "layers.Dense(1)  # no activation; or scale the targets into the range",
-            rule="targets outside of the range of the last activation",
-            numbers={"least target": least, "greatest target": greatest},
+            rule="over 2 % of the targets outside of the range of the last activation",
+            numbers={"2nd percentile": least, "98th percentile": greatest},
         )
 
 

@@ -21,7 +21,9 @@ FAULT = "wrong-metric"
 
 
 def find(view: View) -> Iterator[Finding]:
-    """Yield metrics that say nothing, or something else."""
+    """Yield metrics that say nothing, or something else: of models with one output."""
+    if len(view.outputs) > 1 or len(view.losses) > 1:
+        return
     yield from _accuracy_of_values(view)
     yield from _threshold_of_logits(view)
     yield from _reported_and_recomputed(view)

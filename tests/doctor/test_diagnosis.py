@@ -1,0 +1,131 @@
+"""The doctor on real runs, on damaged ones, and on runs of others."""
+
+import copy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfcourse.doctor import Evidence, Finding, Recorder, Where, diagnose, read_run
+from tfcourse.doctor.diagnosis import rank
+from tfcourse.doctor.faults import FAULTS
+from tfcourse.doctor.findings import from_json, to_json
+from tfcourse.doctor.record import Record
+from tfcourse.doctor.series import Series
+
+BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
+if BENCHMARKS not in sys.path:
+    sys.path.insert(0, BENCHMARKS)
+
+import doctor_programs  # noqa: E402
+from doctor_programs import registry  # noqa: E402
+
+# What each run is called in the evaluation, and what it has: one per family of rules.
+RUNS = {
+    "forgot_to_divide": "unnormalised-inputs",
+    "all_zeros": "symmetric-initialisation",
+    "softmax_twice": "loss-activation-mismatch",
+    "rate_of_ten": "learning-rate-too-high",
+    "gradients_never_applied": "wrong-update",
+    "plain_descent": None,
+}
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Return the recording of each of RUNS, by name."""
+    folder = tmp_path_factory.mktemp("runs")
+    entries = doctor_programs.load()
+    for name in RUNS:
+        registry.run(entries[name], 0, Recorder(folder / name))
+    return {name: read_run(folder / name) for name in RUNS}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_first_finding_is_the_fault(name, records):
+    found = [f for f in diagnose(records[name]) if f.severity != "note"]
+    assert [f.fault for f in found[:1]] == [RUNS[name]] * bool(RUNS[name])
+    for finding in found:
+        assert finding.fault in FAULTS
+        assert finding.message.endswith(".")
+        assert finding.remedy
+        assert finding.see
+        assert from_json(to_json(finding)) == finding
+
+
+def test_what_a_finding_shows_is_there(records):
+    for record in records.values():
+        for finding in diagnose(record):
+            for tag in finding.evidence[0].series:
+                assert tag in record.train or tag in record.validation, finding.fault
+
+
+def broken(value, rng, depth=0):
+    """Return a copy of a record with one value of another type."""
+    junk = [None, "text", [], {}, -1, float("nan"), True, [{"a": 1}], 1e308]
+    if isinstance(value, dict) and value and (depth < 1 or rng.random() < 0.9):
+        key = list(value)[rng.integers(len(value))]
+        return value | {key: broken(value[key], rng, depth + 1)}
+    if isinstance(value, list) and value and rng.random() < 0.8:
+        position = int(rng.integers(len(value)))
+        changed = copy.copy(value)
+        changed[position] = broken(value[position], rng, depth + 1)
+        return changed
+    return junk[rng.integers(len(junk))]
+
+
+@pytest.mark.parametrize("name", ["softmax_twice", "rate_of_ten"])
+def test_damaged_facts_raise_nothing(name, records):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        record = copy.copy(records[name])
+        record.problems = []
+        record.facts = broken(record.facts, rng)
+        record.probes = [broken(probe, rng) for probe in record.probes]
+        diagnose(record)
+
+
+def scalars(**tags):
+    """Return a record of scalars alone, as Keras's own callback leaves it."""
+    record = Record("run", Path("run"))
+    for tag, values in tags.items():
+        side = record.validation if tag.startswith("val_") else record.train
+        values = np.array(values, np.float64)
+        name = tag.removeprefix("val_")
+        side[name] = Series(np.arange(len(values), dtype=np.int64), values)
+    return record
+
+
+def test_scalars_alone_are_enough_for_some():
+    falls = np.exp(-np.arange(20) / 4)
+    rises = 0.5 + 0.04 * np.arange(20)
+    found = diagnose(scalars(epoch_loss=falls, val_epoch_loss=rises))
+    assert [f.fault for f in found] == ["overfitting"]
+
+    found = diagnose(scalars(epoch_loss=[1.0, 4.0, np.nan, np.nan]))
+    assert found[0].fault == "non-finite-values"
+
+    assert diagnose(scalars(epoch_loss=falls, val_epoch_loss=falls + 0.1)) == []
+    assert diagnose(scalars()) == []
+
+
+def test_causes_stand_before_symptoms():
+    def finding(fault, severity="error", confidence=0.9):
+        evidence = (Evidence("rule"),)
+        return Finding(fault, severity, confidence, Where(), evidence, "It is.", "x")
+
+    found = [
+        finding("non-finite-values", confidence=0.99),
+        finding("exploding-gradients"),
+        finding("unscaled-targets", "warning", 0.7),
+        finding("underfitting", confidence=1.0),
+        finding("class-imbalance", "note"),
+    ]
+    assert [f.fault for f in rank(found)] == [
+        "unscaled-targets",
+        "exploding-gradients",
+        "non-finite-values",
+        "underfitting",
+        "class-imbalance",
+    ]
