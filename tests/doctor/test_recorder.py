@@ -1,5 +1,8 @@
 """Recorder works with every way of training, and changes none of them."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -35,6 +38,15 @@ def functional():
     x = layers.BatchNormalization()(x)
     x = layers.Dropout(0.3)(x)
     return keras.Model(inputs, layers.Dense(2)(x))
+
+
+def half_precision():
+    """Losses are scaled: the recorded gradients must not be."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        return compiled(functional())
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 class Subclassed(keras.Model):
@@ -137,6 +149,7 @@ WAYS = {
         on_dataset,
     ),
     "jit_compile": (lambda: compiled(functional(), jit_compile=True), on_arrays),
+    "mixed precision": (lambda: half_precision(), on_arrays),
     "run_eagerly": (lambda: compiled(functional(), run_eagerly=True), on_arrays),
 }
 
@@ -233,6 +246,37 @@ def test_several_inputs_and_outputs(tmp_path):
     assert {"predictions/kind", "predictions/size"} <= set(record.histograms)
     end = record.probes[-1]
     assert [key for key in end if key.startswith("failed")] == []
+
+
+MIRRORED = """
+import sys
+import keras, numpy as np, tensorflow as tf
+device = tf.config.list_physical_devices("CPU")[0]
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(device, halves)
+from tfcourse.doctor import Recorder, read_run
+x = np.random.default_rng(0).normal(size=(96, 8)).astype(np.float32)
+y = (x[:, 0] > 0).astype(np.int64)
+def weights(callbacks):
+    keras.utils.set_random_seed(0)
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu"),
+                                  keras.layers.Dropout(0.2), keras.layers.Dense(2)])
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
+    model.fit(x, y, epochs=2, verbose=0, callbacks=callbacks, validation_data=(x, y))
+    return [v.numpy() for v in model.weights]
+plain, recorded = weights([]), weights([Recorder(sys.argv[1])])
+assert all((a == b).all() for a, b in zip(plain, recorded))
+record = read_run(sys.argv[1])
+assert len(record.train["step/loss"]) >= 4 and not record.facts["not_observed"]
+"""
+
+
+def test_two_replicas(tmp_path):
+    """In a process of its own: devices can't be divided once they are in use."""
+    command = [sys.executable, "-c", MIRRORED, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_loop_of_ones_own(tmp_path):

@@ -170,7 +170,8 @@ def activation_name(layer: Any) -> str:
 def named_outputs(model: Any, outputs: Any) -> list[tuple[str, Any]]:
     """Return the model's outputs with their names: those of a dict, or of its layers."""
     if isinstance(outputs, dict):
-        return [(str(key), value) for key, value in outputs.items()]
+        # In the order in which Keras flattens targets of the same names.
+        return [(str(key), outputs[key]) for key in sorted(outputs)]
     flat = keras.tree.flatten(outputs)
     functional = getattr(model, "_functional", None) or model
     names = list(getattr(functional, "output_names", None) or [])

@@ -112,14 +112,11 @@ class Probe:
                 pairs = named_outputs(self.model, self.model(x, training=False))
             names = [name for name, _ in pairs]
             predictions.append([np.asarray(as_array(value)) for _, value in pairs])
-        kept = Examples()
-        kept.batches = batches
-        targets = kept.targets()
+        targets = named_targets(batches, names)
         record = {}
         for i, name in enumerate(names):
             values = np.concatenate([parts[i] for parts in predictions])
-            target = targets[i] if i < len(targets) else None
-            record[name] = describe_predictions(values, target)
+            record[name] = describe_predictions(values, targets.get(name))
         return record
 
     def units(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
@@ -195,6 +192,21 @@ def some_batches(examples: Examples) -> list[tuple[Any, Any, Any]]:
     positions = np.linspace(0, len(sizes) - 1, count).round().astype(int)
     batches = [examples.batches[position] for position in sorted(set(positions))]
     return [rows(batch, 0, MAX_PREDICTED) for batch in batches]
+
+
+def named_targets(
+    batches: list[tuple[Any, Any, Any]], names: list[str]
+) -> dict[str, np.ndarray]:
+    """Return the targets [n, ...] that belong to the outputs of these names.
+
+    Targets in a dict go by their keys, others by their order.
+    """
+    kept = Examples()
+    kept.batches = batches
+    arrays = kept.targets()
+    first = batches[0][1]
+    keys = sorted(first) if isinstance(first, dict) else names
+    return dict(zip([str(key) for key in keys], arrays, strict=False))
 
 
 def merged(batches: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:

@@ -92,8 +92,10 @@ class Recorder(keras.callbacks.Callback):
             self._testing.install(self.model)
 
     def on_test_end(self, logs: Any = None) -> None:
-        """Let the test function go."""
+        """Let the test function go: one pass shows the validation data."""
         self._testing.remove(self.model)
+        if self._in_fit and self._validation:
+            self._validation_batches = VALIDATION_BATCHES
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Write the epoch's scalars."""

@@ -173,14 +173,38 @@ class View:
     @functools.cached_property
     def outcome(self) -> Outcome:
         """How well the run went."""
+        if self.num_outputs > 1:
+            return self._outcome_of_all()
         target = self.targets()
         kind = str(target.get("kind", ""))
         values = [self._quality(side) for side in ("train", "validation")]
         return Outcome(values[0], values[1], self._attainable(), kind)
 
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs the model has, as far as it is known."""
+        return max(1, len(self.outputs), len(as_dict(self.end.get("train_outputs"))))
+
+    def _outcome_of_all(self) -> Outcome:
+        """With several outputs, the mean of what can be told of each."""
+        found = []
+        for side in ("train", "validation"):
+            outputs = as_dict(self.end.get(f"{side}_outputs"))
+            values = [
+                self._fit_quality(as_dict(fit), math.nan) for fit in outputs.values()
+            ]
+            known = [value for value in values if not math.isnan(value)]
+            found.append(float(np.mean(known)) if known else math.nan)
+        return Outcome(found[0], found[1])
+
     def _quality(self, side: str) -> float:
-        fit = self.output_fit(side)
         share = number(self.targets(side), "largest_share")
+        mean = number(self.targets(side), "mean")
+        return self._fit_quality(self.output_fit(side), share, mean)
+
+    def _fit_quality(
+        self, fit: dict[str, Any], share: float, mean: float = math.nan
+    ) -> float:
         best = max(number(fit, "accuracy_at_half"), number(fit, "accuracy_at_zero"))
         if "accuracy" in fit:
             return above_chance(number(fit, "accuracy"), share)
@@ -190,7 +214,6 @@ class View:
                 order = abs(order)  # Of a distance, less may mean yes.
             return max(above_chance(best, share), order)
         if "accuracy_at_half" in fit:
-            mean = number(self.targets(side), "mean")
             return above_chance(best, max(mean, 1 - mean))
         if number(fit, "target_variance") > 0:
             unexplained = number(fit, "mse") / number(fit, "target_variance")
@@ -227,6 +250,8 @@ class View:
     def learns_well(self) -> bool:
         """Whether there is nothing to complain of: it reaches what can be reached."""
         outcome = self.outcome
+        if self.num_outputs > 1:
+            return self.improvement > 0.3 or outcome.train > 0.5
         if math.isnan(outcome.train):
             return self.improvement > 0.5
         if math.isnan(outcome.attainable):
@@ -239,7 +264,7 @@ class View:
         outcome = self.outcome
         if self.became_non_finite:
             return True
-        if math.isnan(outcome.train):
+        if math.isnan(outcome.train) or self.num_outputs > 1:
             return self.improvement < 0.1
         if math.isnan(outcome.attainable):
             return outcome.train < 0.35

@@ -145,9 +145,11 @@ def _underfitting(view: View) -> Iterator[Finding]:
     narrow = _narrowest(view)
     confidence = min(0.75, 0.35 + 0.4 * short) + (0.2 if narrow else 0.0)
     layer, units, outputs = narrow or ("", 0, 0)
+    # Who stops early knows it: it is a fault only where more epochs would not help.
+    improving = is_improving(view) and not narrow
     yield make(
         "underfitting",
-        "error" if view.fails else "warning",
+        "note" if improving else "error" if view.fails else "warning",
         confidence,
         f"The model reaches {max(outcome.train, 0):.0%} above chance on its own training "
         "data"
@@ -159,6 +161,17 @@ def _underfitting(view: View) -> Iterator[Finding]:
         layer=layer,
         series=("epoch_loss",),
     )
+
+
+def is_improving(view: View) -> bool:
+    """Return whether the training loss still fell by over 3 % in the last epoch."""
+    losses = view.values("epoch_loss")
+    if len(losses) < 2 or not np.isfinite(losses[-2:]).all():
+        return False
+    # Over two epochs where there are three: one may be lucky.
+    span = min(len(losses) - 1, 2)
+    fall = (losses[-1 - span] - losses[-1]) / max(abs(losses[-1 - span]), 1e-12)
+    return bool(fall > 0.03 * span)
 
 
 def _narrowest(view: View) -> tuple[str, int, int] | None:
