@@ -250,8 +250,8 @@ class View:
     def learns_well(self) -> bool:
         """Whether there is nothing to complain of: it reaches what can be reached."""
         outcome = self.outcome
-        if self.num_outputs > 1:
-            return self.improvement > 0.3 or outcome.train > 0.5
+        if self.num_outputs > 1 and not math.isnan(outcome.train):
+            return outcome.train > 0.6
         if math.isnan(outcome.train):
             return self.improvement > 0.5
         if math.isnan(outcome.attainable):

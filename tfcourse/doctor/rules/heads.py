@@ -100,8 +100,8 @@ def _built_in(
         yield _mismatch(
             view,
             0.95,
-            f"The head already gives probabilities, and the loss applies a {kind} to "
-            "them once more: the gradients become small and the loss can't reach 0.",
+            f"The head already gives probabilities, and the loss is told to apply a "
+            f"{kind} to them once more (TensorFlow's Keras sees that and warns).",
             "layers.Dense(num_classes)  # no activation: from_logits=True stays",
             rule=f"{name} with from_logits=True on an output with {activation}",
         )

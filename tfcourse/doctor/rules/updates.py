@@ -165,15 +165,8 @@ def _wrong_direction(view: View) -> Iterator[Finding]:
     against = bool(finite) and float(np.median(finite)) < -0.2
     before, after = same_batch(view)
     predicted = view.values("step/predicted_change")[: len(before)]
-    reversed_share = math.nan
-    if len(predicted) == len(before) and len(before) >= 4:
-        usable = np.isfinite(before + after) & (predicted < 0)
-        if usable.sum() >= 4:
-            ratio = (after - before)[usable] / predicted[usable]
-            # Minus one: what the gradient promised came with the other sign.
-            reversed_share = float(np.mean((ratio < -0.4) & (ratio > -3)))
-    small = update_ratio(view) < 0.1
-    if against or (reversed_share > 0.75 and small):
+    reversed_share = reversed_steps(before, after, predicted)
+    if against or reversed_share > 0.75:
         yield make(
             "wrong-update",
             "error",
@@ -190,6 +183,24 @@ def _wrong_direction(view: View) -> Iterator[Finding]:
             steps=view.sampled_steps(),
             series=("step/loss", "step/loss_after"),
         )
+
+
+def reversed_steps(
+    before: np.ndarray, after: np.ndarray, predicted: np.ndarray
+) -> float:
+    """Return the share of steps that changed the loss against what was promised.
+
+    Only modest changes count. Too long a step overshoots: with a curvature c along it the
+    loss changes by (1 - c / 2) of the promise and grows (c - 1) squared times, so a
+    modest growth goes with a small change. Up the hill it is -(1 + c / 2) of it.
+    """
+    if len(predicted) != len(before):
+        return math.nan
+    change = after - before
+    usable = np.isfinite(change) & (predicted < 0) & (np.abs(change) < np.abs(before))
+    if usable.sum() < 2:
+        return math.nan
+    return float(np.mean(change[usable] / predicted[usable] < -0.6))
 
 
 def _frozen(view: View) -> Iterator[Finding]:
