@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -22,10 +21,8 @@ USUAL_RATE = 0.02
 
 def find(view: View) -> Iterator[Finding]:
     """Yield faults of the updates."""
-    yield from _disconnected(view)
     yield from _not_applied(view)
     yield from _wrong_direction(view)
-    yield from _frozen(view)
     yield from _too_high(view)
     yield from _too_low(view)
 
@@ -66,55 +63,8 @@ def same_batch(view: View) -> tuple[np.ndarray, np.ndarray]:
     return before[:length], after[:length]
 
 
-def _disconnected(view: View) -> Iterator[Finding]:
-    without = [str(path) for path in view.facts.get("without_gradient") or []]
-    trainable = view.model.get("trainable_variables") or []
-    if without and len(without) < len(trainable):
-        yield _no_gradient(view, without, 0.95, "no path from the loss to a variable")
-        return
-    if without and trainable and view.named("gradient_norm") == {}:
-        moved = [late(v) for v in view.named("update_rms").values()]
-        if not moved or max(moved) == 0:
-            yield _no_update(view, 0.9)
-        return
-    zero = []
-    for path, values in view.named("gradient_norm").items():
-        if path in view.kernels and len(values) and (values == 0).all():
-            zero.append(path)
-    if zero and len(zero) < len(view.kernels) and not _explained(view, zero):
-        yield _no_gradient(
-            view, zero, 0.75, "a gradient that is exactly 0 at all samples"
-        )
-
-
-def _explained(view: View, paths: list[str]) -> bool:
-    """Return whether dead units or equal weights explain gradients of 0."""
-    dead = [late(values) for values in view.named("dead_units").values()]
-    if dead and max(dead) > 0.9:
-        return True
-    spreads = [number(view.variables[path], "unit_spread") for path in view.kernels]
-    return any(spread < 1e-6 for spread in spreads)
-
-
-def _no_gradient(view: View, paths: list[str], confidence: float, rule: str) -> Finding:
-    layer = view.layer_of(paths[0])
-    return make(
-        "disconnected-gradient",
-        "error" if not view.learns_well else "warning",
-        confidence,
-        f"No gradient reaches {layer or paths[0]}: what lies between it and the loss "
-        "can't be differentiated, or does not use it.",
-        "# remove tf.stop_gradient, argmax, rounding, casts to integers or .numpy() from "
-        "the way to the loss",
-        rule=rule,
-        numbers={"variables without": len(paths)},
-        layer=layer,
-        variable=paths[0],
-        see=(("graphs", ""), ("histograms", f"gradients/{paths[0]}")),
-    )
-
-
-def _no_update(view: View, confidence: float) -> Finding:
+def no_update(view: View, confidence: float) -> Finding:
+    """Return that the optimizer never applies what is computed."""
     return make(
         "wrong-update",
         "error",
@@ -139,7 +89,7 @@ def _not_applied(view: View) -> Iterator[Finding]:
     if len(rate) and not np.any(rate > 0):
         return
     if len(still) == len(sizes) and (pushed or not norms):
-        yield _no_update(view, 0.95)
+        yield no_update(view, 0.95)
     elif pushed and any(path in view.kernels for path in pushed):
         path = next(path for path in pushed if path in view.kernels)
         yield make(
@@ -201,53 +151,6 @@ def reversed_steps(
     if usable.sum() < 2:
         return math.nan
     return float(np.mean(change[usable] / predicted[usable] < -0.6))
-
-
-def _frozen(view: View) -> Iterator[Finding]:
-    frozen = [layer for layer in view.layers if not layer["trainable"]]
-    fresh = [layer for layer in frozen if looks_fresh(layer)]
-    if not fresh:
-        return
-    sizes = {layer["name"]: num_weights(layer) for layer in view.layers}
-    share = sum(sizes[layer["name"]] for layer in fresh) / max(1, sum(sizes.values()))
-    name = fresh[0]["name"]
-    yield make(
-        "frozen-weights",
-        "error" if view.fails else "note" if view.learns_well else "warning",
-        0.9,
-        f"{name} is set to trainable=False, but its weights are random ones as they were "
-        "drawn: nothing has ever trained them.",
-        f'model.get_layer("{name.split("/")[-1]}").trainable = True  # before compile',
-        rule="a frozen kernel that still lies as its initializer draws it",
-        numbers={"frozen layers": len(fresh), "share of the weights": share},
-        layer=name,
-        variable=next(v["path"] for v in fresh[0]["variables"]),
-        see=(("text", "cards/model"), ("histograms", "weights/")),
-    )
-
-
-def num_weights(layer: dict[str, Any]) -> int:
-    """Return how many numbers a layer's variables hold."""
-    return int(sum(np.prod(variable["shape"]) for variable in layer["variables"]))
-
-
-def looks_fresh(layer: dict[str, Any]) -> bool:
-    """Return whether a layer's kernel lies as an initializer of Keras draws it."""
-    variables = {variable["name"]: variable for variable in layer["variables"]}
-    kernel = variables.get("kernel")
-    if kernel is None or "fan_in" not in kernel or np.prod(kernel["shape"]) < 32:
-        return False
-    bias = variables.get("bias")
-    if bias is not None and number(bias, "std") > 0:
-        return False
-    variance = number(kernel, "std") ** 2
-    fan_in, fan_out = kernel["fan_in"], kernel["fan_out"]
-    tolerance = 3 / math.sqrt(np.prod(kernel["shape"])) + 0.02
-    for expected in (2 / (fan_in + fan_out), 2 / fan_in, 1 / fan_in):
-        if abs(variance / expected - 1) < tolerance:
-            uniform, normal = math.sqrt(3 * expected), 2.3 * math.sqrt(expected)
-            return number(kernel, "max_abs") <= 1.01 * max(uniform, normal)
-    return False
 
 
 def _too_high(view: View) -> Iterator[Finding]:
