@@ -177,10 +177,15 @@ def _too_high(view: View) -> Iterator[Finding]:
         "learning-rate-too-high",
         "error" if view.fails else "warning",
         confidence,
-        f"The steps are too long: each changes the weights by {ratio:.2g} of their size, "
-        f"and after {worse:.0%} of the early ones the same batch has a greater loss.",
+        f"The steps are too long: the early ones change the weights by up to {ratio:.2g} "
+        "times their size"
+        + (
+            f", and after {worse:.0%} of them the same batch has a greater loss."
+            if worse >= 0.3
+            else "."
+        ),
         f"keras.optimizers.{view.optimizer.get('class', 'Adam')}(learning_rate="
-        f"{suggested(rate, ratio):.0e})",
+        f"{suggested(view, rate):.0e})",
         rule=f"two of: update over weights beyond {LARGE_UPDATE}, the same batch worse "
         "after half of the steps, an unusual rate, a loss three times the first",
         numbers={
@@ -194,11 +199,16 @@ def _too_high(view: View) -> Iterator[Finding]:
     )
 
 
-def suggested(rate: float, ratio: float) -> float:
-    """Return a rate that would change the weights by about a thousandth."""
-    if not (rate > 0 and ratio > 0):
+def suggested(view: View, rate: float) -> float:
+    """Return a rate whose first step would change the weights by a few thousandths."""
+    first_steps = [
+        v[0] for k, v in view.named("update_ratio").items() if k in view.kernels
+    ]
+    ratio = float(np.median(first_steps)) if first_steps else math.nan
+    if not (rate > 0 and ratio > 0 and math.isfinite(ratio)):
         return 1e-3
-    return float(10 ** np.floor(np.log10(rate * 2e-3 / ratio)))
+    power = 10 ** np.floor(np.log10(rate * 5e-3 / ratio))
+    return float(np.clip(power, 1e-4, usual_rate(view) / 5))
 
 
 def rate_faded(view: View) -> bool:
@@ -240,8 +250,8 @@ def _too_low(view: View) -> Iterator[Finding]:
         "error" if view.fails else "warning",
         confidence,
         f"The learning rate is too small {place}: a step changes the weights by "
-        f"{min(peak, ends) if place != 'all along' else peak:.1g} of their size, so they "
-        "hardly move in the whole run.",
+        f"{min(peak, ends) if place != 'all along' else peak:.1g} times their size, so "
+        "they hardly move in the whole run.",
         f"keras.optimizers.{view.optimizer.get('class', 'Adam')}(learning_rate=1e-3)",
         rule=f"update over weights below {SMALL_UPDATE:g}, or in sum below 0.05, while "
         "each step makes its batch better",
