@@ -19,6 +19,7 @@ from tfcourse.doctor.examples import Examples, as_array, num_examples
 from tfcourse.doctor.layers import named_outputs, open_layers, tapped_layers
 from tfcourse.doctor.observation import first_line, seed_states
 from tfcourse.doctor.prediction_statistics import describe_predictions
+from tfcourse.doctor.time_probe import gradient_over_time
 
 MAX_PREDICTED = 1024  # Examples that a probe predicts.
 MAX_TAPPED = 64
@@ -47,6 +48,7 @@ class Probe:
             **guarded("loss_by_size", lambda: self.loss_by_size(batch)),
             **guarded("modes", lambda: self.modes([batch])),
             **guarded("outputs", lambda: self.outputs([batch])),
+            **guarded("time", lambda: gradient_over_time(self, batch)),
         }
 
     def end(self, train: Examples, validation: Examples) -> dict[str, Any]:
@@ -132,6 +134,12 @@ class Probe:
                 elif live[name].shape == active.shape:
                     live[name] = live[name] | active
         return {name: {"dead_share": float(1 - a.mean())} for name, a in live.items()}
+
+    def loss(self, batch: tuple[Any, Any, Any]) -> Any:
+        """Return the mean loss of a batch in training mode, as a tensor."""
+        x, y, weight = batch
+        predictions = self.model(x, training=True)
+        return tf.reduce_mean(self._loss(x, y, predictions, weight, True))
 
     def _total(self, batch: tuple[Any, Any, Any], training: bool) -> float:
         x, y, weight = batch

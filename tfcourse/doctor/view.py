@@ -256,7 +256,7 @@ class View:
             return self.improvement > 0.5
         if math.isnan(outcome.attainable):
             return outcome.train > 0.7
-        return outcome.train >= 0.85 * max(outcome.attainable, 0.0) - 0.02
+        return outcome.train >= 0.8 * max(outcome.attainable, 0.0) - 0.02
 
     @property
     def fails(self) -> bool:

@@ -8,6 +8,13 @@ from typing import Any
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make
+from tfcourse.doctor.rules.outputs import (
+    is_accuracy,
+    metrics_of,
+    near,
+    observed_activation,
+    output_width,
+)
 from tfcourse.doctor.view import View, as_dict, first, number
 
 FAULT = "loss-activation-mismatch"
@@ -36,7 +43,7 @@ RANGES = {
     "softplus": (0.0, math.inf),
     "exponential": (0.0, math.inf),
 }
-THRESHOLD_METRICS = ("binary_accuracy", "BinaryAccuracy", "Precision", "Recall", "AUC")
+BENDING = ("relu", "tanh", "relu6", "elu", "leaky_relu", "softplus", "exponential")
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -51,25 +58,6 @@ def find(view: View) -> Iterator[Finding]:
     else:
         yield from _by_value(view)
     yield from _range(view, name, activation)
-
-
-def observed_activation(view: View) -> str | None:
-    """Return the head's activation: from the model, or from what it gives.
-
-    "probabilities" stands for outputs that sum to 1 without a known softmax, "unbounded"
-    for outputs beyond 0 and 1 without a known activation; None: can't be told.
-    """
-    if view.activation:
-        return view.activation
-    fit = view.output_fit("train") or view.output_fit("validation")
-    if not fit:
-        return view.activation
-    if fit.get("sums_to_one") and fit.get("in_unit_interval"):
-        return "probabilities"
-    low, high = number(fit, "min"), number(fit, "max")
-    if low < -1e-3 or high > 1 + 1e-3:
-        return "" if view.activation == "" else "unbounded"
-    return view.activation
 
 
 def _built_in(
@@ -129,6 +117,15 @@ def _unlike(
     """A head of another kind than the loss."""
     is_categorical, is_binary = name in CATEGORICAL, name in BINARY
     width = output_width(view)
+    if (is_categorical or is_binary) and logits and activation in BENDING:
+        yield _mismatch(
+            view,
+            0.85,
+            f"Logits must be able to go anywhere, but the {activation} at the end bends "
+            "or cuts them off.",
+            "layers.Dense(num_classes)  # no activation: from_logits=True stays",
+            rule=f"{name} with from_logits=True on an output with {activation}",
+        )
     if is_categorical and activation in ("sigmoid", "hard_sigmoid") and not logits:
         yield _mismatch(
             view,
@@ -175,6 +172,15 @@ def _values(
                 "from_logits=True)",
                 rule=f"{name} of class numbers with an output of one unit",
             )
+    if kind == "classes" and width >= 3 and number(target, "num_classes") >= 3:
+        yield _mismatch(
+            view,
+            0.9,
+            "The targets are class numbers, and the loss compares each of the "
+            f"{width} outputs with that number.",
+            'loss="sparse_categorical_crossentropy"',
+            rule=f"{name} of class numbers with an output of {width} units",
+        )
     if kind == "one_hot" and width > 2 and activation in ("softmax", "sigmoid"):
         yield _mismatch(
             view,
@@ -286,33 +292,6 @@ def _mismatch(
     )
 
 
-def output_width(view: View) -> int:
-    """Return the length of the first output's last axis; 0 if unknown."""
-    shape = view.output_fit("train").get("shape")
-    if shape is None and view.outputs:
-        shape = (view.outputs[0].get("shape") or [None])[1:]
-    if shape is None:
-        return 0
-    return int(shape[-1] or 0) if shape else 1
-
-
-def metrics_of(view: View) -> list[dict[str, Any]]:
-    """Return the compiled metrics."""
-    found = view.facts.get("metrics") or []
-    return [item for item in found if isinstance(item, dict)]
-
-
-def is_accuracy(metric: dict[str, Any]) -> bool:
-    """Return whether a metric counts right classes."""
-    text = f"{metric.get('function', '')} {metric.get('class', '')}".lower()
-    return "accuracy" in text
-
-
 def class_name(function_name: str) -> str:
     """Return how Keras calls the class of a loss function."""
     return "".join(part.capitalize() for part in function_name.split("_"))
-
-
-def near(one: float, other: float) -> bool:
-    """Return whether two losses are the same but for rounding and batches."""
-    return abs(one - other) <= 0.02 * max(abs(one), abs(other)) + 1e-4

@@ -8,13 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfcourse.doctor.findings import Finding
-from tfcourse.doctor.rules.heads import (
-    BINARY,
-    is_accuracy,
-    metrics_of,
-    observed_activation,
-)
+from tfcourse.doctor.rules.heads import BINARY
 from tfcourse.doctor.rules.making import make
+from tfcourse.doctor.rules.outputs import is_accuracy, metrics_of, observed_activation
 from tfcourse.doctor.view import View, as_dict, first, number
 
 FAULT = "wrong-metric"

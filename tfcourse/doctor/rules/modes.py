@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfcourse.doctor.findings import Finding
-from tfcourse.doctor.rules.heads import near
 from tfcourse.doctor.rules.making import make, severity_of
+from tfcourse.doctor.rules.outputs import near
 from tfcourse.doctor.view import View, as_dict, late, number
 
 

@@ -70,6 +70,18 @@ def _no_gradient(view: View, paths: list[str], confidence: float, rule: str) -> 
 
 def _frozen(view: View) -> Iterator[Finding]:
     frozen = [layer for layer in view.layers if not layer["trainable"]]
+    weighted = [layer for layer in view.layers if layer["variables"]]
+    if weighted and view.model.get("trainable_variables") == []:
+        yield make(
+            "frozen-weights",
+            "error",
+            0.95,
+            "Nothing is left to train: every layer is set to trainable=False.",
+            "model.trainable = True  # or the head's layers alone, before compile",
+            rule="a model with weights but without trainable variables",
+            see=(("text", "cards/model"),),
+        )
+        return
     fresh = [layer for layer in frozen if looks_fresh(layer)]
     if not fresh:
         return

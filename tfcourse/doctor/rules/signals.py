@@ -14,6 +14,7 @@ from tfcourse.doctor.view import Values, View, as_dict, early, late, number
 # AUTOTRAINER (ICSE 2021) takes 1e-3 for the ratio of norms and 1e-4 for the norm.
 VANISHING_RATIO = 1e-4
 MIN_DEPTH = 4  # Kernels: in a shallower net nothing vanishes by depth.
+FORGETTING_RATIO = 1e-5
 EXPLODING_RATIO = 1e3
 EXPLODING_NORM = 1e3
 DEAD_SHARE = 0.9
@@ -26,6 +27,7 @@ def find(view: View) -> Iterator[Finding]:
     yield from _dead(view)
     yield from _saturated(view)
     yield from _vanishing(view)
+    yield from _forgetting(view)
     yield from _exploding(view)
     yield from _non_finite(view)
 
@@ -137,6 +139,43 @@ def _vanishing(view: View) -> Iterator[Finding]:
             layer=view.layer_of(where),
             variable=where,
             series=(f"gradient_norm/{where}", f"gradient_norm/{paths[-1]}"),
+        )
+
+
+def _forgetting(view: View) -> Iterator[Finding]:
+    """A recurrent layer through which no gradient gets back to the first steps."""
+    record = as_dict(view.start.get("time"))
+    first, last = number(record, "first"), number(record, "last")
+    if view.learns_well or not last > 0:
+        return
+    ratio = first / last
+    if ratio < FORGETTING_RATIO:
+        yield make(
+            "vanishing-gradients",
+            severity_of(view),
+            0.75,
+            f"Through {record.get('layer')} the gradient of the first time steps is "
+            f"{ratio:.1g} times that of the last ones: what came early can't be learned.",
+            "layers.LSTM(units)  # or GRU; shorter sequences, attention",
+            rule="gradient with respect to the first quarter of a sequence over that of "
+            f"the last quarter below {FORGETTING_RATIO:g} (Pascanu et al. 2013)",
+            numbers={"first": first, "last": last, "steps": number(record, "steps")},
+            layer=str(record.get("layer", "")),
+            see=(("histograms", "gradients/"), ("graphs", "keras")),
+        )
+    elif ratio > 1 / FORGETTING_RATIO:
+        yield make(
+            "exploding-gradients",
+            severity_of(view),
+            0.75,
+            f"Through {record.get('layer')} the gradient grows {ratio:.1g} times on its "
+            "way back to the first time steps.",
+            "keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)",
+            rule="gradient with respect to the first quarter of a sequence over that of "
+            f"the last quarter beyond {1 / FORGETTING_RATIO:g} (Pascanu et al. 2013)",
+            numbers={"first": first, "last": last, "steps": number(record, "steps")},
+            layer=str(record.get("layer", "")),
+            see=(("histograms", "gradients/"), ("graphs", "keras")),
         )
 
 

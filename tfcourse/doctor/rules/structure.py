@@ -35,9 +35,13 @@ LINEAR = (
     "GaussianNoise",
     "InputLayer",
 )
+# The greatest of linear functions is not linear, but hardly what anybody had in mind.
+POOLING = ("MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D")
+RECURRENT = ("SimpleRNN", "LSTM", "GRU")
 EQUAL_UNITS = 1e-5
 LARGE_SCALE = 6.0  # Times the spread that Glorot and Bengio (2010) give.
-SMALL_SCALE = 0.02
+LARGE_SCALE_IN_TROUBLE = 3.0
+SMALL_SCALE = 0.05
 LARGE_BIAS = 3.0
 
 
@@ -49,6 +53,20 @@ def find(view: View) -> Iterator[Finding]:
 
 
 def _missing_nonlinearity(view: View) -> Iterator[Finding]:
+    recurrent = [layer for layer in view.layers if layer["class"] in RECURRENT]
+    stateful = [layer["name"] for layer in recurrent if not layer["activation"]]
+    if stateful and not view.learns_well:
+        yield make(
+            "missing-nonlinearity",
+            severity_of(view),
+            0.8,
+            f"{stateful[0]} has no activation: its state is a linear function of all "
+            "inputs, and can grow without bound.",
+            'layers.SimpleRNN(units, activation="tanh")',
+            rule="a recurrent layer whose activation is linear",
+            layer=stateful[0],
+            see=(("graphs", "keras"), ("text", "cards/model")),
+        )
     found = linear_pairs(view)
     if found is None:
         return
@@ -95,6 +113,11 @@ def linear_pairs(view: View) -> tuple[list[tuple[str, str]], int] | None:
 
 
 def _pairs_of_links(links: list[Any]) -> tuple[list[tuple[str, str]], int]:
+    nodes = {node for link in links for node in link}
+    heads = nodes - {source for source, _ in links}
+    # Pooling counts as a nonlinearity only beside a true one.
+    has_any = any(node.split("|")[2] for node in nodes - heads)
+    linear_kinds = LINEAR if has_any else LINEAR + POOLING
     parents: dict[str, list[str]] = {}
     for source, target in links:
         parents.setdefault(target, []).append(source)
@@ -111,7 +134,7 @@ def _pairs_of_links(links: list[Any]) -> tuple[list[tuple[str, str]], int]:
             seen.add(parent)
             if is_weighted(parent):
                 yield name, not activation
-            elif kind in LINEAR and not activation:
+            elif kind in linear_kinds and not activation:
                 yield from ancestors(parent, seen)
             elif kind != "InputLayer":
                 yield name, False
@@ -192,7 +215,8 @@ def _scale(view: View) -> Iterator[Finding]:
         large = min(ratio, ratio_in) if ratio > 1 else max(ratio, ratio_in)
         if worst is None or abs(math.log(large)) > abs(math.log(worst[0])):
             worst = large, path
-    if worst is not None and (worst[0] > LARGE_SCALE or worst[0] < SMALL_SCALE):
+    limit = LARGE_SCALE if view.learns_well else LARGE_SCALE_IN_TROUBLE
+    if worst is not None and (worst[0] > limit or worst[0] < SMALL_SCALE):
         yield _scale_finding(view, *worst)
     for path, variable in view.variables.items():
         is_bias = variable.get("name") == "bias" and variable.get("trainable")
@@ -231,7 +255,7 @@ def _scale_finding(view: View, ratio: float, path: str) -> Finding:
     return make(
         "initialisation-scale",
         severity,
-        0.85 if ratio > 1 else 0.8,
+        0.85 if ratio > LARGE_SCALE else 0.8 if ratio < 1 else 0.6,
         f"The weights of {variable['layer']} start {ratio:.2g} times as wide "
         f"as what keeps signals at their size: too {size}.",
         'kernel_initializer="glorot_uniform"  # "he_normal" before ReLU',

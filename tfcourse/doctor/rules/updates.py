@@ -147,7 +147,8 @@ def reversed_steps(
     if len(predicted) != len(before):
         return math.nan
     change = after - before
-    usable = np.isfinite(change) & (predicted < 0) & (np.abs(change) < np.abs(before))
+    # Smaller promises drown in rounding.
+    usable = (predicted < -1e-4 * np.abs(before)) & (np.abs(change) < np.abs(before))
     if usable.sum() < 2:
         return math.nan
     return float(np.mean(change[usable] / predicted[usable] < -0.6))
