@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfcourse.doctor.layers import activation_name, open_layers
+from tfcourse.doctor.layers import activation_name, open_layers, variable_names
 
 MAX_LAYERS = 256
 # Layers through which a tensor passes as it is, or nearly: they make nothing nonlinear.
@@ -19,12 +19,15 @@ NORMALISING = ("Normalization", "Rescaling", "LayerNormalization", "BatchNormali
 def describe_model(model: keras.Model) -> dict[str, Any]:
     """Return the model's layers, outputs, and how they are connected."""
     layers = list(open_layers(model).items())
+    names = variable_names(model)
     return {
         "class": type(model).__name__,
         "kind": model_kind(model),
         "num_parameters": int(model.count_params()) if model.built else None,
-        "trainable_variables": [v.path for v in model.trainable_variables],
-        "layers": [describe_layer(path, layer) for path, layer in layers[:MAX_LAYERS]],
+        "trainable_variables": [names[id(v)] for v in model.trainable_variables],
+        "layers": [
+            describe_layer(path, layer, names) for path, layer in layers[:MAX_LAYERS]
+        ],
         "num_layers": len(layers),
         "links": links(model),
         "outputs": output_activations(model),
@@ -43,14 +46,17 @@ def model_kind(model: keras.Model) -> str:
     return "functional" if functional else "subclassed"
 
 
-def describe_layer(path: str, layer: Any) -> dict[str, Any]:
+def describe_layer(path: str, layer: Any, names: dict[int, str]) -> dict[str, Any]:
     """Return one layer's class, activation, weights and rates."""
     record: dict[str, Any] = {
         "name": path,
         "class": type(layer).__name__,
         "activation": activation_name(layer),
         "trainable": bool(layer.trainable),
-        "variables": [describe_variable(variable) for variable in layer.weights],
+        "variables": [
+            describe_variable(variable, names.get(id(variable), variable.path))
+            for variable in layer.weights
+        ],
         "dtype": getattr(layer.dtype_policy, "name", str(layer.dtype)),
     }
     for name in ("rate", "momentum", "units", "filters", "return_sequences"):
@@ -67,11 +73,11 @@ def describe_layer(path: str, layer: Any) -> dict[str, Any]:
     return record
 
 
-def describe_variable(variable: Any) -> dict[str, Any]:
+def describe_variable(variable: Any, name: str) -> dict[str, Any]:
     """Return a variable's path, shape and how its values lie now."""
     shape = tuple(int(size) for size in variable.shape)
     record: dict[str, Any] = {
-        "path": variable.path,
+        "path": name,
         "name": variable.name,
         "shape": list(shape),
         "trainable": bool(variable.trainable),

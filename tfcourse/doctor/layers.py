@@ -148,6 +148,23 @@ def open_layers(model: keras.Model) -> dict[str, Any]:
     return dict(reversed(list(unique.values())))
 
 
+def variable_names(model: keras.Model) -> dict[int, str]:
+    """Return a name for each variable, by its id: its path, made unique by a number.
+
+    Two parts of a model may be called alike, and then so are their variables.
+    """
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for variable in model.variables:
+        name, number = variable.path, 1
+        while name in taken:
+            number += 1
+            name = f"{variable.path}_{number}"
+        taken.add(name)
+        names[id(variable)] = name
+    return names
+
+
 def activation_name(layer: Any) -> str:
     """Return the name of a layer's activation, such as "relu"; "" if it has none."""
     by_class = {

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcourse.doctor.layers import Tap, activation_name, tapped_layers
+from tfcourse.doctor.layers import tapped_layers, variable_names
 from tfcourse.doctor.tensor_statistics import (
     activation_statistics,
     gradient_statistics,
@@ -79,6 +79,7 @@ class Observer:
         self._names: dict[str, list[str]] = {}
         self._checked = False
         self.variables = spread(list(model.trainable_variables), MAX_VARIABLES)
+        self.names = variable_names(model)
         self._seeds = seed_states(model)
         self.without_gradient: list[str] = []
         self.layers: dict[str, str] = {}  # Name of each tapped layer to its activation.
@@ -142,7 +143,7 @@ class Observer:
                 [tf.cast(tf.reduce_sum(loss), tf.float32) for loss in losses]
                 or [tf.constant(0.0)]
             )
-        gradients = {variable.path: g for g, variable in captured if g is not None}
+        gradients = {id(variable): g for g, variable in captured if g is not None}
         scalars, samples = self._of_variables(gradients)
         for tap in taps:
             self.layers[tap.name] = tap.activation
@@ -161,22 +162,24 @@ class Observer:
             list(samples.values()),
         )
 
-    def _of_variables(self, gradients: dict[str, Any]) -> Any:
+    def _of_variables(self, gradients: dict[int, Any]) -> Any:
         scalars: dict[str, tf.Tensor] = {}
         samples: dict[str, tf.Tensor] = {}
         self.without_gradient = [
-            variable.path
+            self.names[id(variable)]
             for variable in self.model.trainable_variables
-            if variable.path not in gradients
+            if id(variable) not in gradients
         ]
         for variable in self.variables:
-            samples[f"weights/{variable.path}"] = weight_entries(variable.value)
-            gradient = gradients.get(variable.path)
+            name = self.names[id(variable)]
+            samples[f"weights/{name}"] = weight_entries(variable.value)
+            gradient = gradients.get(id(variable))
             if gradient is None:
                 continue
             gradient = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
-            scalars |= gradient_statistics(variable, gradient)
-            samples[f"gradients/{variable.path}"] = weight_entries(gradient)
+            statistics = gradient_statistics(variable, gradient)
+            scalars |= {f"{kind}/{name}": value for kind, value in statistics.items()}
+            samples[f"gradients/{name}"] = weight_entries(gradient)
         return scalars, samples
 
 
@@ -274,6 +277,3 @@ def first_line(error: BaseException) -> str:
     """Return the kind of the error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
-
-
-__all__ = ["NotObservable", "Observation", "Observer", "Tap", "activation_name"]

@@ -88,6 +88,11 @@ def fit_of(values: np.ndarray, target: np.ndarray) -> dict[str, Any]:
         variance = np.square(flat - flat.mean(axis=0)).mean()
         record = {"mse": float(error), "target_variance": float(variance)}
         record["mae"] = float(np.abs(guesses - flat).mean())
+        # A few outliers make up most of a variance, but not of a median.
+        usual = np.median(np.abs(flat - np.median(flat, axis=0)))
+        if usual > 0:
+            share = float(np.median(np.abs(guesses - flat)) / usual)
+            record["explained_by_medians"] = 1 - share**2
         if kind in ("multi_label", "large") and np.isin(flat, (0.0, 1.0)).all():
             record["accuracy_at_half"] = float(((guesses > 0.5) == flat).mean())
             record["accuracy_at_zero"] = float(((guesses > 0.0) == flat).mean())

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfcourse.doctor.example_comparisons import describe
 from tfcourse.doctor.examples import Examples, as_array, num_examples
-from tfcourse.doctor.layers import named_outputs, open_layers, tapped_layers
+from tfcourse.doctor.layers import named_outputs, tapped_layers, variable_names
 from tfcourse.doctor.observation import first_line, seed_states
 from tfcourse.doctor.prediction_statistics import describe_predictions
 from tfcourse.doctor.time_probe import gradient_over_time
@@ -244,8 +244,9 @@ def describe_weights(model: keras.Model, limit: int) -> dict[str, Any]:
     """Return how the weights lie, by path."""
     from tfcourse.doctor.facts import describe_variable
 
-    variables = list(model.weights)[: 4 * limit]
-    return {variable.path: describe_variable(variable) for variable in variables}
-
-
-__all__ = ["Probe", "beside", "guarded", "open_layers", "rows", "some_batches"]
+    names = variable_names(model)
+    found = {}
+    for variable in list(model.weights)[: 4 * limit]:
+        name = names.get(id(variable), variable.path)
+        found[name] = describe_variable(variable, name)
+    return found

@@ -87,8 +87,9 @@ def label_shares(target: np.ndarray) -> dict[str, float]:
 class Updates:
     """Measures what a step does to the weights, on some entries of each variable."""
 
-    def __init__(self, variables: list[Any]):
+    def __init__(self, variables: list[Any], names: dict[int, str]):
         self._variables = variables
+        self._names = [names[id(variable)] for variable in variables]
         self._function = tf.function(self._entries, autograph=False)
         self._before: list[np.ndarray] = []
 
@@ -97,10 +98,7 @@ class Updates:
 
     def before(self, observation: Observation) -> None:
         """Remember the weights: those that the observation took before the step."""
-        self._before = [
-            observation.samples[f"weights/{variable.path}"]
-            for variable in self._variables
-        ]
+        self._before = [observation.samples[f"weights/{n}"] for n in self._names]
 
     def after(self, observation: Observation, num_steps: int) -> dict[str, float]:
         """Return the size of the update for each variable, and its direction.
@@ -111,22 +109,22 @@ class Updates:
         """
         scalars: dict[str, float] = {}
         predicted = 0.0
-        for variable, old, new in zip(
-            self._variables, self._before, self._function(), strict=True
+        for name, variable, old, new in zip(
+            self._names, self._variables, self._before, self._function(), strict=True
         ):
             change = (new.numpy() - old) / num_steps
             size = np.sqrt(np.square(change).mean())
             scale = np.sqrt(np.square(old).mean())
-            scalars[f"update_rms/{variable.path}"] = float(size)
+            scalars[f"update_rms/{name}"] = float(size)
             if scale > 0:
-                scalars[f"update_ratio/{variable.path}"] = float(size / scale)
-            gradient = observation.samples.get(f"gradients/{variable.path}")
+                scalars[f"update_ratio/{name}"] = float(size / scale)
+            gradient = observation.samples.get(f"gradients/{name}")
             if gradient is not None:
                 share = len(gradient) / max(1, int(np.prod(variable.shape)))
                 predicted += float(np.dot(change * num_steps, gradient)) / share
                 norms = np.linalg.norm(change) * np.linalg.norm(gradient)
                 if norms > 0:
                     cosine = -float(np.dot(change, gradient) / norms)
-                    scalars[f"update_cosine/{variable.path}"] = cosine
+                    scalars[f"update_cosine/{name}"] = cosine
         scalars["step/predicted_change"] = predicted
         return scalars

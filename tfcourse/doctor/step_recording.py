@@ -149,7 +149,7 @@ class StepRecorder:
             self.probe = Probe(model)
         if self.observer is None:
             self.observer = Observer(model)
-        self._updates = Updates(self.observer.variables)
+        self._updates = Updates(self.observer.variables, self.observer.names)
         optimizer = self._optimizer
         record = describe_run(model, optimizer, unpacked, self._params)
         self._observe(batch)

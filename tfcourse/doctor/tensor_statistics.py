@@ -51,7 +51,7 @@ def gradient_statistics(variable: Any, gradient: tf.Tensor) -> dict[str, tf.Tens
     if len(value.shape) >= 2:
         statistics["gradient_unit_spread"] = unit_spread(gradient)
         statistics["weight_unit_spread"] = unit_spread(value)
-    return {f"{kind}/{variable.path}": v for kind, v in statistics.items()}
+    return statistics
 
 
 def unit_spread(matrix: tf.Tensor) -> tf.Tensor:

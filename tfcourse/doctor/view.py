@@ -217,7 +217,9 @@ class View:
             return above_chance(best, max(mean, 1 - mean))
         if number(fit, "target_variance") > 0:
             unexplained = number(fit, "mse") / number(fit, "target_variance")
-            return max(-1.0, 1 - unexplained)
+            by_medians = number(fit, "explained_by_medians")
+            found = [1 - unexplained, by_medians, -1.0]
+            return max(value for value in found if not math.isnan(value))
         return math.nan
 
     def _attainable(self) -> float:

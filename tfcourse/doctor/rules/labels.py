@@ -76,9 +76,9 @@ def _noise(view: View, told: float, told_there: float) -> Iterator[Finding]:
     contrast = told_there - told
     has_dropout = any("Dropout" in layer["class"] for layer in view.layers)
     # Where classes overlap the label is next best; where it is wrong, it is anywhere.
-    scattered = 0.3 < rank < 0.75 and wrong > 0.08 and view.outcome.train > 0.2
+    scattered = 0.42 < rank < 0.62 and wrong > 0.08 and view.outcome.train > 0.2
     by_val = number(other, "wrong_rank")
-    scattered_there = 0.3 < by_val < 0.75 and number(other, "accuracy") < 0.9
+    scattered_there = 0.42 < by_val < 0.62 and number(other, "accuracy") < 0.9
     cleaner = gap > 0.12 and contrast > 0.1 and not (has_dropout and gap < 0.2)
     signs = (
         2 * bool(cleaner) + bool(scattered) + bool(scattered_there) + (contrast > 0.2)
