@@ -124,6 +124,8 @@ class View:
             for path in self.model.get("trainable_variables") or []
             if "fan_in" in as_dict(self.variables.get(path))
             and self.variables[path]["name"] != "recurrent_kernel"
+            # Attention and gated units have biases of two axes.
+            and "bias" not in self.variables[path]["name"]
         ]
 
     @functools.cached_property

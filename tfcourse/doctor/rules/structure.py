@@ -181,12 +181,14 @@ def _symmetric(view: View) -> Iterator[Finding]:
         if units < 2 or number(variable, "unit_spread") > EQUAL_UNITS:
             continue
         # A gate that starts at zero, or noise (dropout), parts the units by itself.
-        if number(as_dict(after.get(path)), "unit_spread") > 0.1 and view.learns_well:
+        at_the_end = number(as_dict(after.get(path)), "unit_spread")
+        if at_the_end > 0.1 and view.learns_well:
             continue
+        stays = at_the_end < 1e-3
         zero = number(variable, "max_abs") == 0
         yield make(
             "symmetric-initialisation",
-            "error" if not view.learns_well else "note",
+            "error" if not view.learns_well else "warning" if stays else "note",
             0.96,
             f"All {units} units of {variable['layer']} start with the same weights "
             f"({'all zero' if zero else 'one constant'}), get the same gradient, and "

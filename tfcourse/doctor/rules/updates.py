@@ -146,6 +146,8 @@ def reversed_steps(
     """
     if len(predicted) != len(before):
         return math.nan
+    finite = np.isfinite(before) & np.isfinite(after)
+    before, after, predicted = before[finite], after[finite], predicted[finite]
     change = after - before
     # Smaller promises drown in rounding.
     usable = (predicted < -1e-4 * np.abs(before)) & (np.abs(change) < np.abs(before))
