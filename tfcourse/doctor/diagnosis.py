@@ -98,9 +98,23 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
         "train-inference-gap",
         "unshuffled-data",
     ),
+    # Where nothing is learned for another reason, the labels may be right.
     "misaligned-labels": (
         "unshuffled-data",
         "non-finite-values",
+        "wrong-update",
+        "disconnected-gradient",
+        "frozen-weights",
+        "symmetric-initialisation",
+        "initialisation-scale",
+        "saturated-activations",
+        "vanishing-gradients",
+        "learning-rate-too-low",
+        "learning-rate-too-high",
+        "over-regularised",
+        "loss-reduction",
+        "missing-nonlinearity",
+        "loss-activation-mismatch",
     ),
     "label-noise": (
         "misaligned-labels",

@@ -46,7 +46,7 @@ def _labels(view: View) -> Iterator[Finding]:
         yield make(
             "misaligned-labels",
             "error",
-            0.93 if contrast else 0.6,
+            0.93 if contrast else 0.55,
             "The labels have nothing to do with their inputs: alike inputs have labels "
             "no more alike than chance, and what is learned does not carry over.",
             "order = rng.permutation(len(x)); x, y = x[order], y[order]  # one order "

@@ -62,7 +62,7 @@ def _dead(view: View) -> Iterator[Finding]:
             yield make(
                 "dead-relu",
                 severity,
-                0.9 if share >= DEAD_SHARE else 0.7,
+                0.9 if share >= DEAD_SHARE else 0.5,
                 f"{share:.0%} of the units of {name.removesuffix('/input')} are 0 for "
                 "every example: no gradient passes through them, so they stay so.",
                 'layers.Dense(units, activation="leaky_relu")  # a smaller learning rate, '
@@ -117,11 +117,16 @@ def _saturated(view: View) -> Iterator[Finding]:
 
 def _vanishing(view: View) -> Iterator[Finding]:
     sizes = gradient_sizes(view)
-    sizes = {path: size for path, size in sizes.items() if size > 0}
+    # Queries and keys of attention that looks everywhere alike have hardly a gradient.
+    sizes = {
+        path: size
+        for path, size in sizes.items()
+        if size > 0 and path.split("/")[-2:-1] not in (["query"], ["key"])
+    }
     if len(sizes) < MIN_DEPTH:
         return
     paths = list(sizes)
-    bottom = min(sizes[path] for path in paths[:2])
+    bottom = max(sizes[path] for path in paths[:2])
     top = max(sizes[path] for path in paths[-2:])
     ratio = bottom / top
     if ratio < VANISHING_RATIO or (ratio < 30 * VANISHING_RATIO and view.fails):
