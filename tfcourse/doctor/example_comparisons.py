@@ -22,6 +22,7 @@ from tfcourse.doctor.examples import Examples
 NUM_COMPARED = 600  # Examples in comparisons of all with all.
 MAX_FEATURES = 1024
 NUM_NEIGHBOURS = 5
+MIN_FEATURES = 4  # Of fewer, one may well tell the label by itself.
 
 
 def describe(train: Examples, validation: Examples) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def describe(train: Examples, validation: Examples) -> dict[str, Any]:
         record["overlap"] = overlap(inputs["train"], inputs["validation"])
         record["shift"] = shift(inputs["train"], inputs["validation"])
     record["agreement"] = agreement(inputs, targets)
+    if inputs.get("train") and targets.get("train"):
+        record["giveaway"] = giveaway(inputs["train"], targets["train"][0])
     return record
 
 
@@ -211,6 +214,41 @@ def agreement(
     if len(prepared) == 2 and _same_width(prepared):
         record["across"] = from_to(*prepared["train"], *prepared["validation"])
     return record
+
+
+def giveaway(inputs: list[np.ndarray], target: np.ndarray) -> dict[str, float]:
+    """Return how much of the target single features explain: the best two, of 0 to 1.
+
+    Of classes the share of a feature's variance that lies between them, of values the
+    squared correlation. Empty for few features, images of targets, and few examples.
+    """
+    answers = as_answers(target)
+    tables = [
+        finite_floats(a).reshape(len(a), -1) for a in inputs if a.dtype.kind == "f"
+    ]
+    if answers is None or not tables or len(answers) < 50:
+        return {}
+    table = np.concatenate(tables, axis=1)
+    if not MIN_FEATURES <= table.shape[1] <= MAX_FEATURES or len(table) != len(answers):
+        return {}
+    centred = table - table.mean(axis=0)
+    variance = np.square(centred).mean(axis=0)
+    live = variance > 1e-12
+    if is_one_hot(answers):
+        counts = np.maximum(answers.sum(axis=0), 1)
+        means = answers.T @ centred / counts[:, None]  # [classes, features]
+        between = (counts[:, None] * np.square(means)).sum(axis=0) / len(answers)
+        explained = between[live] / variance[live]
+    else:
+        aim = answers[:, 0] - answers[:, 0].mean()
+        scale = max(float(np.square(aim).mean()), 1e-12)
+        explained = (
+            np.square(centred[:, live].T @ aim / len(aim)) / variance[live] / scale
+        )
+    order = np.sort(explained)[::-1]
+    if len(order) < 2:
+        return {}
+    return {"best": float(order[0]), "next": float(order[1])}
 
 
 def _same_width(prepared: dict[str, tuple[np.ndarray, np.ndarray]]) -> bool:

@@ -84,7 +84,19 @@ class Probe:
         with beside(self.model):
             whole = self._total(rows(batch, 0, 2 * half), training=False)
             halves = [self._total(part, training=False) for part in parts]
-        return {"whole": whole, "first_half": halves[0], "second_half": halves[1]}
+        record = {"whole": whole, "first_half": halves[0], "second_half": halves[1]}
+        return record | {"company": self._company(rows(batch, 0, 2 * half), half)}
+
+    def _company(self, batch: tuple[Any, Any, Any], half: int) -> float:
+        """Return how much predictions depend on the rest of the batch, in spreads."""
+        with beside(self.model):
+            whole = named_outputs(self.model, self.model(batch[0], training=False))
+            alone = named_outputs(
+                self.model, self.model(rows(batch, 0, half)[0], training=False)
+            )
+        together = np.asarray(as_array(whole[0][1][:half]), np.float64)
+        difference = np.abs(together - np.asarray(as_array(alone[0][1]), np.float64))
+        return float(difference.max() / max(float(together.std()), 1e-6))
 
     def modes(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, float]:
         """Return the loss in training and in inference mode.

@@ -106,6 +106,7 @@ def _noise(view: View, told: float, told_there: float) -> Iterator[Finding]:
 
 
 def _leakage(view: View) -> Iterator[Finding]:
+    yield from _giveaway(view)
     record = as_dict(view.examples.get("overlap"))
     count = number(record, "num_validation")
     if not count > 0:
@@ -142,6 +143,25 @@ def _leakage(view: View) -> Iterator[Finding]:
         see=(("scalars", "epoch_loss"), ("images", "images/inputs")),
         series=("epoch_loss",),
     )
+
+
+def _giveaway(view: View) -> Iterator[Finding]:
+    record = as_dict(view.examples.get("giveaway"))
+    best, following = number(record, "best"), number(record, "next")
+    if best > 0.98 and following < 0.8:
+        yield make(
+            "data-leakage",
+            "warning",
+            0.75,
+            "One input tells the target nearly by itself, far better than any other: it "
+            "may have been made from the target, and won't be there in use.",
+            "x = np.delete(x, column, axis=1)  # and ask where this column comes from",
+            rule="a feature that explains over 98 % of the target, while the next one "
+            "explains under 80 %",
+            numbers={"best feature": best, "next": following},
+            see=(("scalars", "epoch_loss"), ("histograms", "inputs/input")),
+            series=("epoch_loss",),
+        )
 
 
 def _shift(view: View) -> Iterator[Finding]:

@@ -101,6 +101,7 @@ def _reduced(
 
 def _modes(view: View) -> Iterator[Finding]:
     modes = as_dict(view.end.get("train_modes"))
+    sizes = as_dict(view.start.get("loss_by_size"))
     training, inference = number(modes, "training"), number(modes, "inference")
     once, again = number(modes, "once"), number(modes, "again")
     scale = max(abs(once), 1e-9)
@@ -119,6 +120,17 @@ def _modes(view: View) -> Iterator[Finding]:
             "x = layers.Dropout(0.5)(x, training=training)  # not training=True",
             "two inference runs on one batch differ",
             {"one": once, "the other": again},
+        )
+    elif has_averages(view) and number(sizes, "company") > 1e-2:
+        yield _gap(
+            view,
+            severity_of(view) if view.fails else "warning",
+            0.85,
+            "In inference mode a prediction depends on the other examples of its batch: "
+            "batch normalisation still uses the batch's own mean and variance.",
+            "x = layers.BatchNormalization()(x)  # without training=True",
+            "predictions of half a batch alone differ from those within the batch",
+            {"difference in spreads": number(sizes, "company")},
         )
     elif dropouts and is_inactive(view, dropouts):
         yield _gap(
