@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tfcourse import training
 from tfcourse.doctor import Recorder, read_run
 from tfcourse.errors import UserError
 
@@ -313,6 +314,15 @@ def test_a_loop_of_ones_own(tmp_path):
     ]
     # The regulariser is a part of the recorded loss, but not of this loop's.
     assert np.median(np.concatenate(cosines)) > 0.5
+
+
+def test_the_trainer_of_the_library_leaves_it_to_fit(tmp_path):
+    x, y = examples()
+    history = training.fit(
+        compiled(functional()), x, y, epochs=2, callbacks=[Recorder(tmp_path / "run")]
+    )
+    assert "Recorder asks for every batch" in str(history.engine)
+    assert len(read_run(tmp_path / "run").train["step/loss"]) >= 5
 
 
 def test_a_second_fit_goes_on(tmp_path):

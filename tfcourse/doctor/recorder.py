@@ -54,6 +54,8 @@ class Recorder(keras.callbacks.Callback):
         UserError: At the start, if `log_dir` is no folder that can be written.
     """
 
+    looks_into_batches = True  # `tfcourse.training.fit` leaves the run to `model.fit`.
+
     def __init__(self, log_dir: str | os.PathLike[str]):
         super().__init__()
         self.log_dir = Path(log_dir)

@@ -28,6 +28,8 @@ BATCH_METHODS = (
 )
 # A callback sets this to True to say that a few calls per epoch are enough for it.
 FEW_CALLS_ATTRIBUTE = "few_batch_calls_are_enough"
+# A callback sets this to True to say that it takes hold of the train function.
+EVERY_BATCH_ATTRIBUTE = "looks_into_batches"
 
 
 def reason_for_fit(
@@ -65,6 +67,8 @@ def needs_every_batch(callback: keras.callbacks.Callback) -> bool:
     Progress bars can, and so can Keras's callbacks unless they are set to a number of
     batches.
     """
+    if getattr(callback, EVERY_BATCH_ATTRIBUTE, False):
+        return True
     if getattr(callback, FEW_CALLS_ATTRIBUTE, False):
         return False
     if isinstance(callback, keras.callbacks.ProgbarLogger):
