@@ -6,7 +6,7 @@ Keras 3's own callback writes the second alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -44,15 +44,13 @@ def forward_graph(model: keras.Model) -> Any:
         for node in graph_def.node
         if node.op != "NoOp" and not (node.op == "Identity" and "/" not in node.name)
     ]
-    layers = {layer.name for layer in model.layers}
-    renamed: dict[str, str] = {}
-    for node in kept:
-        parts = node.name.split("/")
-        if len(parts) > 1 and _unnumbered(parts[0], {model.name}) == model.name:
-            parts = parts[1:]
-        name = "/".join([_unnumbered(parts[0], layers), *parts[1:]])
-        # A layer that is called twice keeps its numbers.
-        renamed[node.name] = node.name if name in renamed.values() else name
+    within = {node.name: _within(node.name, model.name) for node in kept}
+    scopes = dict.fromkeys(parts[0] for parts in within.values())
+    layers = _layers_of_scopes(scopes, [layer.name for layer in model.layers])
+    renamed = {
+        name: "/".join([layers.get(parts[0], parts[0]), *parts[1:]])
+        for name, parts in within.items()
+    }
     del graph_def.node[:]
     for node in kept:
         inputs = [renamed[i] + port for i, port in _split_ports(node.input, renamed)]
@@ -62,14 +60,43 @@ def forward_graph(model: keras.Model) -> Any:
     return graph_def
 
 
-def _unnumbered(name: str, known: Set[str]) -> str:
-    """Return the name without the number that tracing added, if that is known.
+def _within(name: str, model_name: str) -> list[str]:
+    """Return the parts of a node's name without the scope of the model.
 
-    >>> _unnumbered("logits_1", {"logits"}), _unnumbered("dense_1", {"dense_1"})
-    ('logits', 'dense_1')
+    >>> _within("net_1/dense_1/MatMul", "net")
+    ['dense_1', 'MatMul']
     """
-    stem = re.sub(r"_\d+$", "", name)
-    return stem if name not in known and stem in known else name
+    parts = name.split("/")
+    is_model = model_name in (parts[0], _stem(parts[0]))
+    return parts[1:] if len(parts) > 1 and is_model else parts
+
+
+def _layers_of_scopes(scopes: Iterable[str], layers: Sequence[str]) -> dict[str, str]:
+    """Return which layer each scope stands for; both come in the order of the calls.
+
+    Tracing adds numbers, and so do layers' own names: of the layers that a scope may
+    stand for it is the first that has no scope yet. A layer that is called twice keeps
+    its numbers the second time.
+
+    >>> _layers_of_scopes(["conv_1", "pool_1", "conv_1_2"], ["conv", "pool", "conv_1"])
+    {'conv_1': 'conv', 'pool_1': 'pool', 'conv_1_2': 'conv_1'}
+    >>> _layers_of_scopes(["x", "conv", "conv_1"], ["conv", "conv_1"])
+    {'conv': 'conv', 'conv_1': 'conv_1'}
+    """
+    found: dict[str, str] = {}
+    for scope in scopes:
+        free = [
+            layer
+            for layer in layers
+            if layer in (scope, _stem(scope)) and layer not in found.values()
+        ]
+        if free:
+            found[scope] = free[0]
+    return found
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"_\d+$", "", name)
 
 
 def _split_ports(

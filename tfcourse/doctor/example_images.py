@@ -11,10 +11,11 @@ import numpy as np
 from tfcourse.doctor.event_log import EventLog
 from tfcourse.doctor.examples import as_array
 
-NUM_IMAGES = 16
-COLUMNS = 8
-CELL = 72  # Pixels: an image of 56 and its label below.
-IMAGE = 56
+NUM_IMAGES = 12
+COLUMNS = 4
+CELL = 84  # Pixels: an image of 62 and its label below; TensorBoard's card fits four.
+IMAGE = 62
+FONT_SIZE = 14
 SQUARES = (784, 64, 256, 1024)  # Flat images of these sizes are shown as squares.
 
 
@@ -23,16 +24,17 @@ def write_images(log: EventLog, batch: tuple[Any, Any, Any]) -> None:
     images = as_images(batch[0])
     if images is None:
         return
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     rows = -(-len(images) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * CELL, rows * CELL), "white")
     draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(FONT_SIZE)
     for i, (pixels, label) in enumerate(zip(images, labels(batch[1]), strict=False)):
         left, top = i % COLUMNS * CELL, i // COLUMNS * CELL
         tile = Image.fromarray(pixels).resize((IMAGE, IMAGE), Image.Resampling.NEAREST)
-        sheet.paste(tile, (left + 8, top + 2))
-        draw.text((left + 8, top + IMAGE + 3), label, fill="black")
+        sheet.paste(tile, (left + 11, top + 2))
+        draw.text((left + 11, top + IMAGE + 3), label, fill="black", font=font)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     log.image("images/inputs", buffer.getvalue(), *sheet.size, 0)
