@@ -62,6 +62,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
         "loss-activation-mismatch",
     ),
     "dead-relu": (
+        "initialisation-scale",
         "misaligned-labels",
         "learning-rate-too-high",
         "unnormalised-inputs",

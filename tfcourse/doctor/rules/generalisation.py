@@ -107,9 +107,11 @@ def _overfitting(view: View) -> Iterator[Finding]:
         last = float(np.median(after[-3:])) if len(after) >= 3 else lowest
         rises = (last - lowest) / max(abs(lowest), 1e-9)
         if rises > 0.2 and losses[-1] < 0.6 * last and losses[-1] < losses[best] + 1e-9:
+            # The loss may rise by a few sure errors while the score stays.
+            harmless = gap < 0.05 or view.outcome.validation > 0.95
             yield make(
                 "overfitting",
-                "warning",
+                "note" if harmless else "warning",
                 min(0.9, 0.6 + 0.2 * rises),
                 f"From epoch {best} on the validation loss rises ({lowest:.3g} to "
                 f"{last:.3g}) while the training loss goes on falling.",

@@ -241,7 +241,8 @@ def _range(view: View, name: str, activation: str | None) -> Iterator[Finding]:
     # A few values beyond the range are lost, not the whole fit.
     least, greatest = number(target, "low"), number(target, "high")
     spread = max(number(target, "std"), 1e-9)
-    if name in CATEGORICAL or math.isnan(least):
+    sparse = target.get("kind") == "classes" and output_width(view) > 1
+    if name in CATEGORICAL or sparse or math.isnan(least):
         width, largest = output_width(view), number(target, "largest_class")
         if target.get("kind") == "classes" and width and largest >= width:
             yield _mismatch(

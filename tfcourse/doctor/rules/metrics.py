@@ -21,6 +21,7 @@ def find(view: View) -> Iterator[Finding]:
     if len(view.outputs) > 1 or len(view.losses) > 1:
         return
     yield from _accuracy_of_values(view)
+    yield from _binary_of_classes(view)
     yield from _threshold_of_logits(view)
     yield from _reported_and_recomputed(view)
 
@@ -38,6 +39,23 @@ def _accuracy_of_values(view: View) -> Iterator[Finding]:
                 "are measured values.",
                 'metrics=["mae"]  # an error in the unit of the targets',
                 rule="an accuracy on targets that are not classes",
+            )
+
+
+def _binary_of_classes(view: View) -> Iterator[Finding]:
+    target = view.targets()
+    if target.get("kind") != "one_hot" or number(target, "num_classes") < 3:
+        return
+    for metric in metrics_of(view):
+        text = (metric.get("function"), metric.get("class"))
+        if "binary_accuracy" in text or "BinaryAccuracy" in text:
+            yield _wrong(
+                str(metric["name"]),
+                0.9,
+                "Binary accuracy counts every output by itself: with ten classes nine "
+                "zeros of ten are right whatever the model says.",
+                'metrics=["accuracy"]  # Keras picks the one that fits the targets',
+                rule="a binary accuracy on one-hot targets of three or more classes",
             )
 
 

@@ -192,11 +192,10 @@ def _exploding(view: View) -> Iterator[Finding]:
     finite = norms[np.isfinite(norms)]
     start = early(norms, 3)
     largest = float(finite.max()) if len(finite) else math.inf
+    usual = float(np.median(finite)) if len(finite) else 0.0
     paths = list(sizes)
     ratio = sizes[paths[0]] / max(sizes[paths[-1]], 1e-30) if len(paths) > 2 else 0.0
-    grows = largest > EXPLODING_NORM and largest > 100 * max(
-        float(np.median(finite)), 1e-9
-    )
+    grows = largest > EXPLODING_NORM and largest > 100 * max(usual, 1e-9)
     if ratio > EXPLODING_RATIO or start > EXPLODING_NORM or grows:
         severity = severity_of(view)
         if severity == "note":

@@ -171,7 +171,9 @@ def _too_high(view: View) -> Iterator[Finding]:
     ratio = max(ratio, 0.5 * peak_ratio(view))
     large = ratio > LARGE_UPDATE
     signs = [large, worse >= 0.5, unusual, jump > 3 or view.became_non_finite]
-    if view.learns_well and not view.became_non_finite:
+    outcome = view.outcome
+    short = outcome.train < 0.92 * outcome.attainable
+    if view.learns_well and not view.became_non_finite and not (unusual and short):
         return
     if sum(signs) < 2 or not (large or worse >= 0.5):
         return
