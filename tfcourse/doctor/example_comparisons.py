@@ -19,7 +19,7 @@ from tfcourse.doctor.example_statistics import (
 )
 from tfcourse.doctor.examples import Examples
 
-NUM_COMPARED = 600  # Examples in comparisons of all with all.
+NUM_COMPARED = 500  # Examples in comparisons of all with all.
 MAX_FEATURES = 1024
 NUM_NEIGHBOURS = 5
 MIN_FEATURES = 4  # Of fewer, one may well tell the label by itself.

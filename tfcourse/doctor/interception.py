@@ -70,6 +70,13 @@ class Replay:
         self._held.extend(batches)
         return iter(self._datasets[key])
 
+    def close(self) -> None:
+        """Let the iterators end: one that is cut off complains when Python exits."""
+        self._held.clear()
+        for iterator in self._iterators.values():
+            next(iterator, None)
+        self._iterators.clear()
+
     def _yield_held(self) -> Iterator[Any]:
         while self._held:
             yield self._held.popleft()
@@ -136,6 +143,7 @@ class Interceptor:
         """Put the original back."""
         if getattr(model, self._attribute, None) is self._replacement:
             setattr(model, self._attribute, self._original)
+        self._replay.close()
         self._original = self._replacement = None
 
 

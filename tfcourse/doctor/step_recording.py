@@ -25,6 +25,7 @@ from tfcourse.doctor.schedule import Schedule
 from tfcourse.errors import UserError
 
 HISTOGRAM_GROWTH = 2  # Histograms at steps 0, 1, 2, 4, ...: a dozen in 10,000 steps.
+REPEATED_STEPS = 32  # The loss of the same batch after the step: of the early ones.
 MAX_SKIPPED = 2  # Smaller batches in a row; then that is their size.
 
 
@@ -128,7 +129,7 @@ class StepRecorder:
                 scalars.update(self._scalars_of(observation))
                 if self._updates is not None:
                     scalars.update(self._updates.after(observation, num_steps))
-                again = self._observe(batch, seeds)
+                again = self._observe(batch, seeds) if step < REPEATED_STEPS else None
                 if again is not None and "loss" in again.logs:
                     scalars["step/loss_after"] = again.logs["loss"]
                 histograms.update(observation.samples)

@@ -190,9 +190,10 @@ def _exploding(view: View) -> Iterator[Finding]:
     if not len(norms):
         return
     finite = norms[np.isfinite(norms)]
+    if not len(finite):
+        return  # What was never finite has not grown.
     start = early(norms, 3)
-    largest = float(finite.max()) if len(finite) else math.inf
-    usual = float(np.median(finite)) if len(finite) else 0.0
+    largest, usual = float(finite.max()), float(np.median(finite))
     paths = list(sizes)
     ratio = sizes[paths[0]] / max(sizes[paths[-1]], 1e-30) if len(paths) > 2 else 0.0
     grows = largest > EXPLODING_NORM and largest > 100 * max(usual, 1e-9)
