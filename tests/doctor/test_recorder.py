@@ -325,6 +325,28 @@ def test_the_trainer_of_the_library_leaves_it_to_fit(tmp_path):
     assert len(read_run(tmp_path / "run").train["step/loss"]) >= 5
 
 
+class Interrupted(keras.callbacks.Callback):
+    """Somebody presses Ctrl-C, in the second epoch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations > 8:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_lets_go(tmp_path):
+    model = compiled(functional())
+    with pytest.raises(KeyboardInterrupt):
+        on_arrays(model, [Recorder(tmp_path / "first"), Interrupted()])
+    on_arrays(model, [Recorder(tmp_path / "second")])
+    on_arrays(model, [])
+
+    first, second = (read_run(tmp_path / name) for name in ("first", "second"))
+    assert len(first.train["step/loss"]) <= 9
+    assert not first.finished
+    assert list(second.train["epoch_loss"].steps) == [0, 1, 2]
+    assert not hasattr(model.train_function, "function_before_interception")
+
+
 def test_a_second_fit_goes_on(tmp_path):
     recorder = Recorder(tmp_path / "run")
     keras.utils.set_random_seed(0)

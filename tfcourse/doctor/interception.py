@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 Function = Callable[[Any], Any]
+ORIGINAL = "function_before_interception"
 
 
 class Replay:
@@ -122,22 +123,33 @@ class Interceptor:
         current = getattr(model, self._attribute, None)
         if current is None or current is self._replacement:
             return
-        self._original = current
+        # What an interrupted run has left behind looks no more.
+        original = getattr(current, ORIGINAL, current)
         steps = int(getattr(model, "steps_per_execution", 1) or 1)
 
         def function(iterator: Any) -> Any:
-            if not self._wanted():
-                logs = current(iterator)
-                self._after(logs, steps)
-                return logs
-            batches = self._replay.take(iterator, steps)
-            replayed = self._replay.iterator(batches, iterator, steps)
-            logs = self._around(batches, lambda: current(replayed))
-            self._after(logs, len(batches))
-            return logs
+            try:
+                return self._step(original, iterator, steps)
+            except (StopIteration, tf.errors.OutOfRangeError):
+                raise  # The end of an epoch.
+            except BaseException:
+                self.remove(model)  # An error, or Ctrl-C: a later `fit` is not ours.
+                raise
 
-        self._replacement = function
+        setattr(function, ORIGINAL, original)
+        self._original, self._replacement = original, function
         setattr(model, self._attribute, function)
+
+    def _step(self, original: Function, iterator: Any, steps: int) -> Any:
+        if not self._wanted():
+            logs = original(iterator)
+            self._after(logs, steps)
+            return logs
+        batches = self._replay.take(iterator, steps)
+        replayed = self._replay.iterator(batches, iterator, steps)
+        logs = self._around(batches, lambda: original(replayed))
+        self._after(logs, len(batches))
+        return logs
 
     def remove(self, model: keras.Model) -> None:
         """Put the original back."""
