@@ -59,9 +59,12 @@ def start(
     found = find_exercise(exercise)
     workspace = Workspace.find()
     path, backup = workspace.start(found, notebook=notebook, force=force)
+    scripts = workspace.copy_scripts(found, force=force)
     if backup:
         print(f"backup   {backup}")
     print(f"yours    {path}")
+    if scripts:
+        print(f"scripts  {scripts}")
     print(f"read     {found.path('handout.md')}")
     needed = ", ".join(str(number) for number in found.needs)
     if needed:

@@ -121,6 +121,30 @@ class Workspace:
         self.save(exercise, progress)
         return target, backup
 
+    def copy_scripts(self, exercise: Exercise, *, force: bool = False) -> Path | None:
+        """Copy the scripts that an exercise brings to `work/<exercise>/`, if it has any.
+
+        A script that is there already is the learner's and stays; with `force` it is
+        replaced, and a backup kept. Returns the folder.
+
+        Raises:
+            UserError: If the folder can't be written.
+        """
+        scripts = sorted(exercise.path("scripts").glob("*.py"))
+        if not scripts:
+            return None
+        folder = self.work / exercise.name
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for source in scripts:
+                target, content = folder / source.name, source.read_bytes()
+                if target.exists() and target.read_bytes() != content:
+                    if not force:
+                        continue
+                    _backup(target, self.work / "backups")
+                _replace(target, content)
+        return folder
+
     def progress(self, exercise: Exercise) -> Progress:
         """Return the stored progress; an empty one if there is none."""
         stored = self._load().get(exercise.name, {})
