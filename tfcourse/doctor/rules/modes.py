@@ -154,7 +154,13 @@ def _modes(view: View) -> Iterator[Finding]:
             "moving mean all 0 and moving variance all 1 after training",
             {},
         )
-    elif inference > 1.3 * training + 0.02 * abs(training) and has_averages(view):
+    else:
+        yield from _averages(view, training, inference)
+
+
+def _averages(view: View, training: float, inference: float) -> Iterator[Finding]:
+    """Moving averages that are far from what the batches have."""
+    if inference > 1.3 * training + 0.02 * abs(training) and has_averages(view):
         drop = inference / max(training, 1e-9)
         if drop > 1.5 or view.fails:
             yield _gap(
