@@ -87,7 +87,8 @@ class StepRecorder:
             UserError: If the folder can't be written.
         """
         try:
-            return work()
+            with np.errstate(all="ignore"):  # Weights may be beyond all bounds.
+                return work()
         except UserError:
             raise
         except Exception as error:

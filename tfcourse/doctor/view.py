@@ -277,8 +277,9 @@ class View:
     @functools.cached_property
     def became_non_finite(self) -> bool:
         """Whether a loss was NaN or infinite."""
-        tags = ("step/loss", "epoch_loss")
-        return any(not np.isfinite(self.values(tag)).all() for tag in tags)
+        sides = (("step/loss", "train"), ("epoch_loss", "train"))
+        places = (*sides, ("epoch_loss", "validation"))
+        return any(not np.isfinite(self.values(*place)).all() for place in places)
 
     @property
     def num_steps(self) -> int:

@@ -116,6 +116,11 @@ def _wrong_direction(view: View) -> Iterator[Finding]:
     before, after = same_batch(view)
     predicted = view.values("step/predicted_change")[: len(before)]
     reversed_share = reversed_steps(before, after, predicted)
+    if not view.named("gradient_norm") and len(before) >= 4:
+        # A loop without an optimizer shows no gradient: short steps must still help.
+        modest = np.isfinite(before) & (np.abs(after - before) < np.abs(before))
+        if modest.sum() >= 3 and update_ratio(view) < 0.15:
+            reversed_share = float(np.mean(after[modest] > before[modest]))
     if against or reversed_share > 0.75:
         yield make(
             "wrong-update",
