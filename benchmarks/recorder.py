@@ -23,6 +23,7 @@ from keras import layers
 
 from tfcourse import data
 from tfcourse.doctor import Recorder
+from tfcourse.errors import UserError
 
 NUM_CLASSES = 10
 GOAL = 1.05
@@ -49,10 +50,12 @@ CASES = {"mlp": mlp, "cnn": cnn}
 
 
 def examples(num_examples):
-    """Return images float32 [n, 28, 28, 1] in [0, 1] and labels [n]."""
+    """Return images float32 [n, 28, 28, 1] in [0, 1] and labels [n]; print which."""
     try:
-        (images, labels), _ = data.load_arrays("mnist", "train", source="real")
-    except Exception:  # No originals and no network: any images serve.
+        (images, labels), info = data.load_arrays("mnist", "train", source="real")
+        print(f"data: {info.origin}")
+    except UserError as error:  # No originals and no network: any images serve.
+        print(f"data: random images ({error})")
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (60_000, 28, 28)).astype(np.uint8)
         labels = rng.integers(0, NUM_CLASSES, 60_000)

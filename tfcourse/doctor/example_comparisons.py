@@ -114,7 +114,8 @@ def overlap(train: list[np.ndarray], validation: list[np.ndarray]) -> dict[str, 
     near: examples that lie a hundred times closer to a training example than two of the
     validation set lie to each other, or the same up to a small error.
     """
-    seen = set(fingerprints(train))
+    marks = fingerprints(train)
+    seen = set(marks)
     prints = fingerprints(validation)
     record: dict[str, Any] = {
         "num_train": len(seen),
@@ -122,7 +123,7 @@ def overlap(train: list[np.ndarray], validation: list[np.ndarray]) -> dict[str, 
         "exact": sum(mark in seen for mark in prints),
         "repeated_in_validation": len(prints) - len(set(prints)),
     }
-    _, first = np.unique(np.array(fingerprints(train)), return_index=True)
+    _, first = np.unique(np.array(marks), return_index=True)
     points = features([array[np.sort(first)] for array in train], None)
     if points is None:
         return record

@@ -13,7 +13,6 @@ from tfcourse.doctor.layers import activation_name, open_layers, variable_names
 MAX_LAYERS = 256
 # Layers through which a tensor passes as it is, or nearly: they make nothing nonlinear.
 PASSING = ("Dropout", "Flatten", "Reshape", "InputLayer", "Permute", "RepeatVector")
-NORMALISING = ("Normalization", "Rescaling", "LayerNormalization", "BatchNormalization")
 
 
 def describe_model(model: keras.Model) -> dict[str, Any]:

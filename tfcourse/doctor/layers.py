@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 # What is inside these runs in loops, where no tensor can be taken out.
@@ -212,8 +211,3 @@ def is_float(tensor: Any) -> bool:
         and tensor.dtype.is_floating
         and (tensor.shape.rank or 0) >= 1
     )
-
-
-def num_weights(layer: Any) -> int:
-    """Return how many trainable numbers a layer has."""
-    return int(sum(np.prod(weight.shape) for weight in layer.trainable_weights))

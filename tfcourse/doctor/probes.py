@@ -23,6 +23,7 @@ from tfcourse.doctor.time_probe import gradient_over_time
 
 MAX_PREDICTED = 1024  # Examples that a probe predicts.
 MAX_TAPPED = 64
+MAX_WEIGHTS = 256  # Variables that are described at the end.
 MAX_MODE_BATCHES = 6
 
 Loss = Callable[[Any, Any, Any, Any, bool], Any]
@@ -64,12 +65,8 @@ class Probe:
             batches = some_batches(train)
             record |= guarded("units", lambda: self.units(batches))
         record |= guarded("examples", lambda: describe(train, validation))
-        record |= guarded(
-            "weights", lambda: describe_weights(self.model, self._variable_limit)
-        )
+        record |= guarded("weights", lambda: describe_weights(self.model))
         return record
-
-    _variable_limit = 64
 
     def loss_by_size(self, batch: tuple[Any, Any, Any]) -> dict[str, float]:
         """Return the loss of a batch and of its parts, in inference mode.
@@ -147,17 +144,15 @@ class Probe:
                     live[name] = live[name] | active
         return {name: {"dead_share": float(1 - a.mean())} for name, a in live.items()}
 
-    def loss(self, batch: tuple[Any, Any, Any]) -> Any:
-        """Return the mean loss of a batch in training mode, as a tensor."""
-        x, y, weight = batch
-        predictions = self.model(x, training=True)
-        return tf.reduce_mean(self._loss(x, y, predictions, weight, True))
-
-    def _total(self, batch: tuple[Any, Any, Any], training: bool) -> float:
+    def loss(self, batch: tuple[Any, Any, Any], training: bool) -> Any:
+        """Return the mean loss of a batch, float32, as a tensor."""
         x, y, weight = batch
         predictions = self.model(x, training=training)
         loss = self._loss(x, y, predictions, weight, training)
-        return float(tf.reduce_mean(tf.cast(loss, tf.float32)))
+        return tf.reduce_mean(tf.cast(loss, tf.float32))
+
+    def _total(self, batch: tuple[Any, Any, Any], training: bool) -> float:
+        return float(self.loss(batch, training))
 
     def _compiled_loss(
         self, x: Any, y: Any, p: Any, weight: Any, training: bool
@@ -252,13 +247,13 @@ def rows(batch: tuple[Any, Any, Any], first: int, last: int) -> tuple[Any, Any, 
     )
 
 
-def describe_weights(model: keras.Model, limit: int) -> dict[str, Any]:
+def describe_weights(model: keras.Model) -> dict[str, Any]:
     """Return how the weights lie, by path."""
     from tfcourse.doctor.facts import describe_variable
 
     names = variable_names(model)
     found = {}
-    for variable in list(model.weights)[: 4 * limit]:
+    for variable in list(model.weights)[:MAX_WEIGHTS]:
         name = names.get(id(variable), variable.path)
         found[name] = describe_variable(variable, name)
     return found

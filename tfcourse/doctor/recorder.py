@@ -160,11 +160,6 @@ class Recorder(keras.callbacks.Callback):
         if validation:
             named = {f"epoch_{name}": value for name, value in validation.items()}
             self._validation_log.scalars(as_floats(named), self._epoch)
-        self._train_log.json(
-            "doctor/progress",
-            {"step": self._steps.step, "epoch": self._epoch},
-            self._epoch,
-        )
         self._train_log.flush()
         self._validation_log.flush()
         self._epoch += 1

@@ -21,7 +21,7 @@ def gradient_over_time(probe: Any, batch: tuple[Any, Any, Any]) -> dict[str, Any
     without a recurrent layer, or with short sequences.
 
     Args:
-        probe: Has `model` and `loss(batch)`.
+        probe: Has `model` and `loss(batch, training)`.
         batch: (x, y, sample_weight).
     """
     from tfcourse.doctor.probes import beside
@@ -47,7 +47,7 @@ def gradient_over_time(probe: Any, batch: tuple[Any, Any, Any]) -> dict[str, Any
         object.__setattr__(layer, "call", watched)
         try:
             with beside(probe.model):
-                loss = probe.loss(batch)
+                loss = probe.loss(batch, training=True)
         finally:
             object.__delattr__(layer, "call")
     gradient = tape.gradient(loss, seen[0]) if seen else None
