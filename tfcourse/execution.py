@@ -206,7 +206,13 @@ def parse_value(name: str, text: str, kind: Any) -> Any:
     0.05
     >>> parse_value("widths", "64,32", tuple[int, ...])
     (64, 32)
+    >>> parse_value("epochs", "none", int | None) is None
+    True
     """
+    if type(None) in typing.get_args(kind):
+        if text.lower() == "none":
+            return None
+        (kind,) = (k for k in typing.get_args(kind) if k is not type(None))
     try:
         if kind is bool:
             return {"true": True, "false": False, "1": True, "0": False}[text.lower()]

@@ -29,6 +29,7 @@ class Config:
     source: str = "real"  # Where the data come from: "embedded" or "real".
     num_examples: int = 6_000  # Training and validation together.
     scripts: tuple[str, ...] = failing_scripts.NAMES
+    epochs: int = 0  # 0: as many as the script says.
     record_mended: tuple[str, ...] = failing_scripts.NAMES  # For before and after.
     one_batch: tuple[str, ...] = ("cedar", "fjord", "juniper")
     one_batch_epochs: int = 60  # Each is one step.
@@ -39,6 +40,7 @@ LAB = Config()
 SMOKE = Config(
     source="embedded",
     num_examples=1_437,
+    epochs=6,
     record_mended=("cedar",),
     one_batch=(),
 )
@@ -128,10 +130,12 @@ ANSWERS = {
 def examine(name: str, datasets, config: Config, run: Run) -> dict:
     """Return how a script does as it is and mended, and what the doctor says of it."""
     answer, folder = ANSWERS[name](), run.directory / name
+    options = {"epochs": config.epochs} if config.epochs else {}
     recorder = [Recorder(folder / "as_it_is")]
-    as_it_is = load_script(name).train(*datasets, recorder).history
+    as_it_is = load_script(name).train(*datasets, recorder, **options).history
     recorder = [Recorder(folder / "mended")] if name in config.record_mended else []
-    mended = load_script(name, answer.changes).train(*datasets, recorder).history
+    script = load_script(name, answer.changes)
+    mended = script.train(*datasets, recorder, **options).history
     recording = read_run(folder / "as_it_is")
     findings = [f.fault for f in diagnose(recording) if f.severity != "note"]
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,11 +20,21 @@ _SEEDS: dict[Split, int] = {"train": 1, "test": 2}
 def embedded_arrays(
     spec: DatasetSpec, split: Split
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the twin's images uint8 [n, *image_shape] and labels int64 [n]."""
-    if spec.name == "mnist":
+    """Return the twin's images uint8 [n, *image_shape] and labels int64 [n].
+
+    The arrays are the caller's own.
+    """
+    images, labels = _generated(spec.name, split, spec.twin.num_examples[split])
+    return images.copy(), labels.copy()
+
+
+@functools.cache  # Checks load the same digits dozens of times.
+def _generated(
+    name: str, split: Split, num_examples: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if name == "mnist":
         return digits(split)
-    generator = _GENERATORS[spec.name]
-    return generator(spec.twin.num_examples[split], seed=_SEEDS[split])
+    return _GENERATORS[name](num_examples, seed=_SEEDS[split])
 
 
 def embedded_info(spec: DatasetSpec, split: Split) -> DatasetInfo:
