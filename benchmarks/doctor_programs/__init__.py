@@ -11,7 +11,7 @@ from doctor_programs.registry import PROGRAMS, Entry, Program, build, program, r
 __all__ = ["PROGRAMS", "Entry", "Program", "build", "load", "program", "run"]
 
 # Modules that hold no programs.
-_PARTS = ("registry", "datasets", "held_out_data", "scoring", "workers")
+_PARTS = ("registry", "datasets", "more_datasets", "scoring", "workers")
 
 
 def load() -> dict[str, Entry]:

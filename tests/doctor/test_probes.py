@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tfcourse.doctor.example_comparisons import agreement, giveaway, overlap, shift
+from tfcourse.doctor.example_answers import agreement, giveaway
+from tfcourse.doctor.example_comparisons import overlap, shift
 from tfcourse.doctor.example_statistics import describe_input, describe_target
 from tfcourse.doctor.examples import Examples
 from tfcourse.doctor.prediction_statistics import describe_predictions
@@ -49,6 +50,37 @@ def test_overlap_counts_equal_and_nearly_equal_examples(rng):
     shaken = train[:20] + 1e-3 * rng.normal(size=(20, 20)).astype(np.float32)
     record = overlap([train], [np.concatenate([shaken, fresh])])
     assert (record["exact"], record["near"]) == (0, 20)
+
+
+def test_noisy_copies_are_told_from_neighbours(rng):
+    train = rng.normal(size=(150, 30)).astype(np.float32)
+    copies = np.repeat(train, 3, axis=0)
+    copies += 0.05 * rng.normal(size=copies.shape).astype(np.float32)
+    copies = rng.permutation(copies)
+    fresh = rng.normal(size=(50, 30)).astype(np.float32)
+    leaked = overlap([copies[50:]], [np.concatenate([copies[:50], fresh])])
+    assert 30 <= leaked["copies"] <= 50
+    assert leaked["distinct_share"] > 0.99
+    assert overlap([train], [fresh])["copies"] <= 1
+    grades = overlap([rng.integers(0, 3, (200, 8))], [rng.integers(0, 3, (60, 8))])
+    assert grades["distinct_share"] < 0.1
+
+
+def test_tokens_of_another_vocabulary(rng):
+    words = rng.zipf(1.5, (300, 12)).clip(max=50).astype(np.int32)
+    record = shift([words[:200]], [words[200:]])["tokens"]
+    assert record["distance"] < 2 * record["noise"] + 0.05
+    renamed = rng.permutation(51).astype(np.int32)[words[200:]]
+    assert shift([words[:200]], [renamed])["tokens"]["distance"] > 0.5
+
+
+def test_pictures_as_targets_belong_to_their_inputs_or_not(rng):
+    small = rng.normal(size=(200, 12)).astype(np.float32)
+    large = np.tile(small, (1, 10)) + 0.1 * rng.normal(size=(200, 120))
+    right = agreement({"train": [small]}, {"train": [large]})
+    assert right["reduced"] and right["train"]["linear"] > 0.9
+    wrong = agreement({"train": [small]}, {"train": [rng.permutation(large)]})
+    assert max(wrong["train"]["linear"], wrong["train"]["neighbours"]) < 0.1
 
 
 def test_shift_in_standard_deviations(rng):

@@ -76,12 +76,12 @@ def test_a_program_trains_the_same_way_twice_and_its_twin_does_better():
 
 
 def test_data_come_from_the_seed_alone():
-    from doctor_programs import datasets, held_out_data
+    from doctor_programs import datasets, more_datasets
 
     for make in (datasets.spirals, datasets.reviews, datasets.houses, datasets.shapes):
         for one, other in zip(make(5), make(5), strict=True):
             np.testing.assert_array_equal(one, other)
-    words, labels = held_out_data.brackets(1, n=200, train=200)[:2]
+    words, labels = more_datasets.brackets(1, n=200, train=200)[:2]
     counts = np.stack([(words == symbol).sum(1) for symbol in (1, 2, 3)])
     assert (counts.argmax(0) == labels).mean() > 0.97
 

@@ -226,6 +226,8 @@ class View:
 
     def _attainable(self) -> float:
         agreement = as_dict(self.examples.get("agreement"))
+        if agreement.get("reduced"):
+            return math.nan  # Neighbours tell a mixture of a picture, not the picture.
         found = []
         for side in ("train", "validation"):
             record = as_dict(agreement.get(side))
@@ -260,6 +262,8 @@ class View:
             return self.improvement > 0.5
         if math.isnan(outcome.attainable):
             return outcome.train > 0.7
+        if outcome.validation > max(0.9 * outcome.attainable, 0.8):
+            return True  # Some training targets may be wild, and were left alone.
         return outcome.train >= 0.8 * max(outcome.attainable, 0.0) - 0.02
 
     @property
@@ -272,7 +276,7 @@ class View:
             return self.improvement < 0.1
         if math.isnan(outcome.attainable):
             return outcome.train < 0.35
-        return outcome.train < 0.5 * outcome.attainable
+        return outcome.train < 0.5 * outcome.attainable and not self.learns_well
 
     @functools.cached_property
     def became_non_finite(self) -> bool:

@@ -13,6 +13,8 @@ from tfcourse.doctor.view import View, as_dict, number
 
 PENALTY_RATIO = 2.0
 HIGH_DROPOUT = 0.75
+LARGE_RISE = 0.3  # Of the validation loss over its least.
+LARGE_GAP = 0.3  # Between what is reached in training and in validation.
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -109,6 +111,7 @@ def _overfitting(view: View) -> Iterator[Finding]:
         if rises > 0.2 and losses[-1] < 0.6 * last and losses[-1] < losses[best] + 1e-9:
             # The loss may rise by a few sure errors while the score stays.
             harmless = gap < 0.05 or view.outcome.validation > 0.95
+            harmless = harmless or (rises < LARGE_RISE and gap < LARGE_GAP)
             yield make(
                 "overfitting",
                 "note" if harmless else "warning",
@@ -122,7 +125,7 @@ def _overfitting(view: View) -> Iterator[Finding]:
                 series=("epoch_loss",),
             )
             return
-    if gap > 0.3 and view.outcome.train > 0.85:
+    if gap > LARGE_GAP and view.outcome.train > 0.85:
         yield make(
             "overfitting",
             "warning",
@@ -130,7 +133,7 @@ def _overfitting(view: View) -> Iterator[Finding]:
             f"The model is {view.outcome.train:.0%} right above chance on training "
             f"examples and {view.outcome.validation:.0%} on validation examples.",
             "more data, augmentation, dropout or a smaller model",
-            rule="a gap of 0.3 between what it reaches on the two",
+            rule=f"a gap of {LARGE_GAP} between what it reaches on the two",
             numbers={"gap": gap, "rise of validation loss": rises},
             series=("epoch_loss",),
         )

@@ -43,6 +43,7 @@ RANGES = {
     "softplus": (0.0, math.inf),
     "exponential": (0.0, math.inf),
 }
+PROBABILITIES = ("softmax", "sigmoid")
 BENDING = ("relu", "tanh", "relu6", "elu", "leaky_relu", "softplus", "exponential")
 
 
@@ -53,11 +54,32 @@ def find(view: View) -> Iterator[Finding]:
     loss = as_dict(first(view.losses))
     name = str(loss.get("name", ""))
     activation = observed_activation(view)
+    yield from _twice(view)
     if loss.get("built_in"):
         yield from _built_in(view, name, loss, activation)
     else:
         yield from _by_value(view)
     yield from _range(view, name, activation)
+
+
+def _twice(view: View) -> Iterator[Finding]:
+    """A softmax or sigmoid as a layer behind a layer that has one already."""
+    links = view.model.get("links") or []
+    sources = {source for source, _ in links}
+    for source, target in links:
+        name, _, before = source.split("|")
+        _, kind, after = target.split("|")
+        is_bare = kind in ("Softmax", "Activation") and target not in sources
+        if is_bare and before in PROBABILITIES and after in PROBABILITIES:
+            yield _mismatch(
+                view,
+                0.9,
+                f"{name} already gives probabilities ({before}), and the {after} behind "
+                "it squeezes them together: none can come near to 1.",
+                f"layers.Dense(num_classes)  # {name} without activation",
+                rule=f"a layer of {after} behind a layer with {before}",
+            )
+            return
 
 
 def _built_in(

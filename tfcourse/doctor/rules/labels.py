@@ -12,6 +12,12 @@ from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make
 from tfcourse.doctor.view import View, above_chance, as_dict, number
 
+# Losses that leave single wild targets alone.
+ROBUST = ("huber", "mean_absolute_error", "log_cosh", "logcosh")
+COPIED_SHARE = 0.4
+MIN_FEATURES = 6  # In fewer dimensions a neighbour may be close by chance.
+MAX_NOISE = 0.2  # Of what examples tell by chance, where nothing contradicts it.
+
 
 def find(view: View) -> Iterator[Finding]:
     """Yield faults of labels and of the split."""
@@ -41,8 +47,10 @@ def _labels(view: View) -> Iterator[Finding]:
     learned = (
         outcome.validation if not math.isnan(outcome.validation) else outcome.train
     )
-    if told < noise + 0.05 and not learned > 0.15:
-        contrast = told_there > 0.3
+    contrast = told_there > max(0.3, told + 0.2)
+    # With few examples a real relation may hide in the noise.
+    limit = noise if contrast else min(noise, MAX_NOISE)
+    if told < limit + 0.05 and not learned > 0.15:
         yield make(
             "misaligned-labels",
             "error",
@@ -89,9 +97,11 @@ def _noise(view: View, told: float, told_there: float) -> Iterator[Finding]:
     )
     if signs < 2:
         return
+    robust = {str(loss.get("name")) for loss in view.losses} & set(ROBUST)
+    harmless = robust and view.outcome.validation > 0.85
     yield make(
         "label-noise",
-        "warning",
+        "note" if harmless else "warning",
         min(0.9, 0.5 + 0.12 * signs),
         f"About {share:.0%} of the training labels look wrong: they contradict inputs "
         "like theirs, and where the model errs the label is any of the other classes.",
@@ -124,16 +134,22 @@ def _leakage(view: View) -> Iterator[Finding]:
     # Of a small alphabet some examples are equal by chance: as many, pair by pair, as
     # within the validation set.
     whole = any(item.get("integers") for item in view.inputs())
-    pairs = 2 * seen / count
+    # Numbers that never repeat by themselves don't do so in whole rows.
+    continuous = number(record, "distinct_share") > 0.9 and not whole
+    pairs = 0.0 if continuous else 2 * seen / count
     by_chance = pairs * (number(record, "repeated_in_validation") + whole)
     near_by_chance = pairs * (number(record, "near_in_validation") / 2 + whole)
     leaked = min(1.0, (exact - by_chance) / count / max(coverage, 0.01))
     near_share = (near - near_by_chance) / queries
     is_exact = exact >= 4 and exact > 2 * by_chance + 3 and leaked > 0.03
     is_near = near >= 5 and near > 2 * near_by_chance + 3 and near_share > 0.05
-    if not is_exact and not is_near:
+    copied = number(record, "copies") / queries
+    are_copies = (
+        copied > COPIED_SHARE and number(record, "num_features") >= MIN_FEATURES
+    )
+    if not is_exact and not is_near and not are_copies:
         return
-    share = max(leaked if is_exact else 0.0, near_share)
+    share = max(leaked if is_exact else 0.0, near_share, copied if are_copies else 0.0)
     yield make(
         "data-leakage",
         "warning" if share < 0.3 else "error",
@@ -146,6 +162,7 @@ def _leakage(view: View) -> Iterator[Finding]:
             "equal": exact,
             "equal by chance": by_chance,
             "nearly equal": near,
+            "with a few changed copies": number(record, "copies"),
             "compared": count,
             "share of the training data seen": coverage,
         },
@@ -174,6 +191,8 @@ def _giveaway(view: View) -> Iterator[Finding]:
 
 
 def _shift(view: View) -> Iterator[Finding]:
+    found = list(_other_relation(view))
+    yield from found
     record = as_dict(view.examples.get("shift"))
     overall, ratio = number(record, "overall_shift"), number(record, "std_ratio")
     noise = number(record, "noise")
@@ -182,7 +201,7 @@ def _shift(view: View) -> Iterator[Finding]:
     scaled = ratio > 2.0 or ratio < 0.5
     train, validation = view.targets(), view.targets("validation")
     labels = label_distance(train, validation)
-    if not (moved or scaled or labels > 0.4):
+    if found or not (moved or scaled or labels > 0.4):
         return
     drop = view.outcome.train - view.outcome.validation
     costs = drop > 0.1 or math.isnan(drop)
@@ -207,6 +226,43 @@ def _shift(view: View) -> Iterator[Finding]:
         see=(("histograms", "inputs/input"), ("scalars", "epoch_loss")),
         series=("epoch_loss",),
     )
+
+
+def _other_relation(view: View) -> Iterator[Finding]:
+    """Each side can be learned by itself, but the one tells nothing of the other."""
+    agreement = as_dict(view.examples.get("agreement"))
+    train, validation, across = (
+        as_dict(agreement.get(name)) for name in ("train", "validation", "across")
+    )
+    if not across or not validation:
+        return
+    told = [
+        above_chance(number(side, "neighbours"), number(side, "baseline"))
+        for side in (train, validation, across)
+    ]
+    drop = view.outcome.train - view.outcome.validation
+    tokens = as_dict(as_dict(view.examples.get("shift")).get("tokens"))
+    moved = number(tokens, "distance") - 2 * number(tokens, "noise")
+    apart = min(told[:2]) > 0.3 and told[2] < 0.35 * min(told[:2])
+    if drop > 0.3 and (apart or moved > 0.15):
+        yield make(
+            "train-validation-shift",
+            "error",
+            0.85,
+            "The validation examples follow another rule than the training examples: each "
+            "part can be learned by itself, but what holds in the one fails in the other.",
+            "x_val = prepare(x_val)  # the same vocabulary, classes and order of columns",
+            rule="neighbours tell the labels within each part, and not from one part to "
+            "the other; or tokens that come much more often in one part",
+            numbers={
+                "within training": told[0],
+                "within validation": told[1],
+                "from one to the other": told[2],
+                "tokens that differ": number(tokens, "distance"),
+            },
+            see=(("histograms", "inputs/input"), ("scalars", "epoch_loss")),
+            series=("epoch_loss",),
+        )
 
 
 def label_distance(train: dict[str, Any], validation: dict[str, Any]) -> float:

@@ -159,18 +159,25 @@ def _modes(view: View) -> Iterator[Finding]:
 
 
 def _averages(view: View, training: float, inference: float) -> Iterator[Finding]:
-    """Moving averages that are far from what the batches have."""
-    if inference > 1.3 * training + 0.02 * abs(training) and has_averages(view):
+    """Moving averages far from what the batches have, or a layer of one's own."""
+    if inference > 1.3 * training + 0.02 * abs(training):
         drop = inference / max(training, 1e-9)
+        averages = has_averages(view)
         if drop > 1.5 or view.fails:
             yield _gap(
                 view,
                 "error" if drop > 2 or view.fails else "warning",
                 0.92 if drop > 2 else 0.75,
                 f"The same batches have a loss of {training:.3g} in training mode and "
-                f"{inference:.3g} in inference mode: batch normalisation's moving "
-                "averages are far from the batches' own.",
-                "layers.BatchNormalization(momentum=0.9)  # larger batches, more steps",
+                f"{inference:.3g} in inference mode: "
+                + (
+                    "batch normalisation's moving averages are far from the batches' own."
+                    if averages
+                    else "a layer does another thing in inference than it was trained for."
+                ),
+                "layers.BatchNormalization(momentum=0.9)  # larger batches, more steps"
+                if averages
+                else "x = x * kept / (1 - rate)  # scale up in training, once",
                 "loss in inference mode over 1.5 times that in training mode",
                 {"training": training, "inference": inference},
             )

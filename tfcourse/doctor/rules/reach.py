@@ -11,7 +11,9 @@ import numpy as np
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make
 from tfcourse.doctor.rules.updates import no_update
-from tfcourse.doctor.view import View, late, number
+from tfcourse.doctor.view import View, as_dict, late, number
+
+MAX_TAPPED = 64  # Of more layers only a choice is looked at.
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -24,7 +26,14 @@ def _disconnected(view: View) -> Iterator[Finding]:
     without = [str(path) for path in view.facts.get("without_gradient") or []]
     trainable = view.model.get("trainable_variables") or []
     if without and len(without) < len(trainable):
-        yield _no_gradient(view, without, 0.95, "no path from the loss to a variable")
+        cut = [path for path in without if is_called(view, path)]
+        given = [path for path in trainable if path not in without]
+        if not cut:
+            yield _unused(view, without)
+        elif any(is_called(view, path) for path in given):
+            yield _no_gradient(view, cut, 0.95, "no path from the loss to a variable")
+        else:
+            yield _others_updated(view, cut)
         return
     if without and trainable and view.named("gradient_norm") == {}:
         moved = [late(v) for v in view.named("update_rms").values()]
@@ -39,6 +48,52 @@ def _disconnected(view: View) -> Iterator[Finding]:
         yield _no_gradient(
             view, zero, 0.75, "a gradient that is exactly 0 at all samples"
         )
+
+
+def is_called(view: View, path: str) -> bool:
+    """Return whether the step calls the variable's layer, as far as it is known."""
+    tapped = list(as_dict(view.facts.get("tapped")))
+    layer = view.layer_of(path)
+    if not layer or not tapped or len(tapped) >= MAX_TAPPED:
+        return True
+    names = {name.removesuffix("/input") for name in tapped}
+    return any(
+        name == layer or name.startswith(f"{layer}/") or layer.startswith(f"{name}/")
+        for name in names
+    )
+
+
+def _unused(view: View, paths: list[str]) -> Finding:
+    layer = view.layer_of(paths[0])
+    return make(
+        "disconnected-gradient",
+        "note" if view.learns_well else "warning",
+        0.7,
+        f"The model has {layer or paths[0]}, but the training step never calls it: "
+        "nothing trains it.",
+        f"x = {layer.split('/')[-1] or 'layer'}(x)  # in call, or remove the layer",
+        rule="variables without a gradient, of layers that the step does not call",
+        numbers={"variables without": len(paths)},
+        layer=layer,
+        variable=paths[0],
+        see=(("graphs", ""), ("text", "cards/model")),
+    )
+
+
+def _others_updated(view: View, paths: list[str]) -> Finding:
+    return make(
+        "wrong-update",
+        "error",
+        0.9,
+        f"The gradients of {view.layer_of(paths[0])} are applied to the variables of "
+        "other layers, which the step does not call.",
+        "self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))",
+        rule="the optimizer gets gradients for layers that the step does not call alone",
+        numbers={"variables without an update": len(paths)},
+        layer=view.layer_of(paths[0]),
+        variable=paths[0],
+        see=(("graphs", ""), ("text", "cards/model")),
+    )
 
 
 def _explained(view: View, paths: list[str]) -> bool:

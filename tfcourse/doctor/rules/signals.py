@@ -9,6 +9,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make, severity_of
+from tfcourse.doctor.rules.updates import HUGE_NORM
 from tfcourse.doctor.view import Values, View, as_dict, early, late, number
 
 # AUTOTRAINER (ICSE 2021) takes 1e-3 for the ratio of norms and 1e-4 for the norm.
@@ -204,7 +205,7 @@ def _exploding(view: View) -> Iterator[Finding]:
         yield make(
             "exploding-gradients",
             severity,
-            0.6 if not (ratio > EXPLODING_RATIO) else 0.75,
+            0.75 if ratio > EXPLODING_RATIO or start > HUGE_NORM else 0.6,
             f"The gradient's norm reaches {largest:.2g}: one such step throws the "
             "weights far away.",
             "keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)",

@@ -59,7 +59,7 @@ def _missing_nonlinearity(view: View) -> Iterator[Finding]:
         yield make(
             "missing-nonlinearity",
             severity_of(view),
-            0.8,
+            0.5 if view.became_non_finite else 0.8,
             f"{stateful[0]} has no activation: its state is a linear function of all "
             "inputs, and can grow without bound.",
             'layers.SimpleRNN(units, activation="tanh")',

@@ -17,6 +17,7 @@ SMALL_UPDATE = 3e-5
 # Rates beyond these are unusual for the kind of optimizer.
 USUAL_RATES = {"SGD": 0.5, "Adagrad": 0.5, "Adadelta": 2.0, "Ftrl": 0.5}
 USUAL_RATE = 0.02
+HUGE_NORM = 1e4  # Of a gradient: no usual rate bears it.
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -183,6 +184,8 @@ def _too_high(view: View) -> Iterator[Finding]:
     if sum(signs) < 2 or not (large or worse >= 0.5):
         return
     confidence = 0.35 + 0.15 * sum(signs) + (0.1 if unusual else 0.0)
+    if first_norm(view) > HUGE_NORM and not unusual:
+        confidence = min(confidence, 0.55)  # Before any step: the rate made it not so.
     yield make(
         "learning-rate-too-high",
         "error" if view.fails else "warning",
@@ -207,6 +210,12 @@ def _too_high(view: View) -> Iterator[Finding]:
         steps=view.sampled_steps(),
         series=("step/loss", "step/loss_after", "step/learning_rate"),
     )
+
+
+def first_norm(view: View) -> float:
+    """Return the norm of the whole gradient before the first step; NaN if unknown."""
+    norms = [v[0] for v in view.named("gradient_norm").values() if len(v)]
+    return float(np.linalg.norm(norms)) if norms else math.nan
 
 
 def suggested(view: View, rate: float) -> float:

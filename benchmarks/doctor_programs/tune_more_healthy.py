@@ -1,4 +1,4 @@
-"""Held-out: dense programs that train well, some of them strange at first sight."""
+"""More: dense programs that train well, some of them strange at first sight."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers as L
 from keras import ops
 
-from doctor_programs import held_out_data as data
+from doctor_programs import more_datasets as data
 from doctor_programs.registry import Program, program
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
@@ -24,7 +24,7 @@ def stack(inputs, *more):
     return keras.Sequential([L.Input((inputs,)), *more])
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def winners_take_all(seed):
     """Only eight of 128 units are let through: 94 % zeros on purpose."""
 
@@ -40,7 +40,7 @@ def winners_take_all(seed):
     return Program(model, x, y, (xv, yv), epochs=6)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def progress_of_a_disease(seed):
     """Real data of which half of the variance can be explained at best."""
     x, y, xv, yv = data.diabetes(seed)
@@ -49,7 +49,7 @@ def progress_of_a_disease(seed):
     return Program(model, x, y, (xv, yv), epochs=20)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def three_overlapping_kinds(seed):
     """Three classes that overlap so much that 60 % is the most one can get."""
     rng = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def three_overlapping_kinds(seed):
     return Program(model, x[:2400], y[:2400], (x[2400:], y[2400:]), epochs=8)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def step_by_step_decay(seed):
     """SGD with Nesterov momentum, and the rate falls tenfold after two thirds."""
     x, y, xv, yv = flat_clothes(seed)
@@ -79,7 +79,7 @@ def step_by_step_decay(seed):
     return Program(model, x, y, (xv, yv), epochs=8)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def lightly_penalised(seed):
     """L2 of 1e-3, dropout of 0.3, label smoothing of 0.1: the loss can't come near 0."""
     x, y, xv, yv = flat_clothes(seed)
@@ -96,7 +96,7 @@ def lightly_penalised(seed):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def weighted_nine_to_one(seed):
     """Nine to one, with class weights and recall: the rare class is found."""
     rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def weighted_nine_to_one(seed):
     return Program(model, x[:2400], y[:2400], validation, 8, more=more)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def robust_to_outliers(seed):
     """A few wild targets, and the Huber loss that lets them be."""
     x, y, xv, yv = data.impedance(seed)
@@ -126,7 +126,7 @@ def robust_to_outliers(seed):
     return Program(model, x, y.astype("float32"), (xv, yv), epochs=12)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def clipped_momentum(seed):
     """SGD with momentum and clipnorm=1, no validation data, 64 at a time."""
     x, y, _, _ = data.moons(seed, n=2000, train=2000)
@@ -142,7 +142,7 @@ def clipped_momentum(seed):
     return Program(model, x, y, epochs=12, batch_size=64)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def half_precision(seed):
     """mixed_float16 with a float32 head, as the guide says."""
     x, y, xv, yv = flat_clothes(seed)
@@ -157,7 +157,7 @@ def half_precision(seed):
     return Program(model, x, y, (xv, yv), epochs=6)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def stops_by_itself(seed):
     """EarlyStopping and ReduceLROnPlateau on real tumours."""
     x, y, xv, yv = data.cancer(seed)
@@ -172,7 +172,7 @@ def stops_by_itself(seed):
     return Program(model, x, y, (xv, yv), 15, more={"callbacks": callbacks})
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def wide_range_of_inputs(seed):
     """Inputs in [-3, 3], swish, batch of 256: a parity of three."""
     x, y, xv, yv = data.parity(seed, n=5000, train=4000)
@@ -186,7 +186,7 @@ def wide_range_of_inputs(seed):
     return Program(model, 3 * x, y, (3 * xv, yv), epochs=15, batch_size=256)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def minutes_not_standardised(seed):
     """Targets of 5 to 60 minutes as they are: Adam at 0.01 manages."""
     rng = np.random.default_rng(seed)
@@ -200,7 +200,7 @@ def minutes_not_standardised(seed):
     return Program(model, x[:1300], y[:1300], (x[1300:], y[1300:]), epochs=15)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def some_examples_count_more(seed):
     """Sample weights from 0.2 to 2 in a tf.data pipeline, and only four epochs."""
     x, y, xv, yv = flat_clothes(seed)
@@ -214,7 +214,7 @@ def some_examples_count_more(seed):
     return Program(model, train_ds, None, (xv, yv), 4, batch_size=None)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def many_tags_few_ones(seed):
     """Twelve tags, each on in 10 % of the rows; AUC and sigmoids."""
     rng = np.random.default_rng(seed)
@@ -228,7 +228,7 @@ def many_tags_few_ones(seed):
     return Program(model, x[:2000], y[:2000], (x[2000:], y[2000:]), epochs=8)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def a_hundred_wines(seed):
     """118 real wines, standardised, and a small net that gets nearly all right."""
     x, y, xv, yv = data.wine(seed)

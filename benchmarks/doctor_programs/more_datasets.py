@@ -1,4 +1,4 @@
-"""Data of the held-out programs: other sets than those that rules are tuned on."""
+"""More data for training programs: sets that are made unlike those of `datasets`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Held-out: images, sequences, text and own steps that train well."""
+"""More: images, sequences, text and own steps that train well."""
 
 import keras
 import numpy as np
@@ -6,16 +6,21 @@ import tensorflow as tf
 from keras import layers as L
 from keras import ops
 
-from doctor_programs import held_out_data as data
-from doctor_programs.held_out_custom import contrastive, flat_clothes, twin_model, twins
-from doctor_programs.held_out_images import convnet, garment_arrays
-from doctor_programs.held_out_sequences import attention_model
+from doctor_programs import more_datasets as data
 from doctor_programs.registry import Program, program
+from doctor_programs.tune_more_custom import (
+    contrastive,
+    flat_clothes,
+    twin_model,
+    twins,
+)
+from doctor_programs.tune_more_images import convnet, garment_arrays
+from doctor_programs.tune_more_sequences import attention_model
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def residual_convolutions(seed):
     """Six residual blocks of convolutions with batch normalisation, cosine decay."""
     x, y, xv, yv = garment_arrays(seed)
@@ -31,7 +36,7 @@ def residual_convolutions(seed):
     return Program(model, x, y, (xv, yv), epochs=6)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def pretrained_and_frozen(seed):
     """Filters that learned garments 0 to 4 stay frozen; a dense head learns 5 to 9."""
     x, y, xv, yv = data.clothes(seed, n=2500, train=2000)
@@ -56,7 +61,7 @@ def pretrained_and_frozen(seed):
     return Program(model, x[y >= 5], y[y >= 5] - 5, validation, epochs=8)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def dropout_in_a_cnn(seed):
     """Dropout of 0.4 between convolutions: training looks worse than validation."""
     x, y, xv, yv = garment_arrays(seed)
@@ -72,7 +77,7 @@ def dropout_in_a_cnn(seed):
     return Program(model, x, y, (xv, yv), epochs=8)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def colour_figures(seed):
     """Hard colour figures; after five epochs it is half way and still improving."""
     x, y, xv, yv = data.signs(seed, n=3000, train=2500)
@@ -82,7 +87,7 @@ def colour_figures(seed):
     return Program(model, x, y, (xv, yv), epochs=5)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def noise_removed(seed):
     """A convolutional denoiser of garments; the loss ends at the noise it can't know."""
     x, _, xv, _ = garment_arrays(seed)
@@ -102,7 +107,7 @@ def noise_removed(seed):
     return Program(model, noisy, x, (noisy_val, xv), epochs=6)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def pixels_as_probabilities(seed):
     """Grey values as targets of a binary cross-entropy, whose minimum is far from 0."""
     x, xv = flat_clothes(seed)
@@ -113,7 +118,7 @@ def pixels_as_probabilities(seed):
     return Program(model, x, x, (xv, xv), epochs=10)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def bumps_in_a_trace(seed):
     """A bidirectional GRU counts bumps in two channels, one of them only noise."""
     x, y, xv, yv = data.heartbeats(seed, n=1800, train=1500)
@@ -129,7 +134,7 @@ def bumps_in_a_trace(seed):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def noisy_oscillation(seed):
     """One-step forecast of an autoregression, in time order, shuffle=False."""
     x, y = data.lagged(data.walk(seed, steps=2000), 12)
@@ -139,7 +144,7 @@ def noisy_oscillation(seed):
     return Program(model, x[:1600], y[:1600], (x[1612:], y[1612:]), 8, more=more)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def causal_convolutions(seed):
     """Dilated causal convolutions with skip connections give a value at each step."""
     x, _ = data.lagged(data.walk(seed), 24)
@@ -155,7 +160,7 @@ def causal_convolutions(seed):
     return Program(model, x[:1150], y[:1150], (x[1180:], y[1180:]), epochs=6)
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def counts_of_symbols(seed):
     """The attention model of the faulty programs, without any fault, AdamW, warm-up."""
     x, y, xv, yv = data.brackets(seed, n=3000, train=2500)
@@ -167,7 +172,7 @@ def counts_of_symbols(seed):
     return Program(model, x, y, (xv, yv), epochs=5)
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def bag_of_words(seed):
     """Word numbers, padding masked, mean of embeddings, a generator of batches."""
     x, y, xv, yv = data.brackets(seed, n=2500, train=2000)
@@ -192,7 +197,7 @@ def bag_of_words(seed):
     return Program(model, Texts(), None, (xv, yv), 6, batch_size=None)
 
 
-@program(architecture="siamese", split="held-out")
+@program(architecture="siamese", split="tune")
 def kinds_of_clothes(seed):
     """Contrastive learning with a safe distance."""
     x, same, validation = twins(seed)
@@ -206,7 +211,7 @@ def kinds_of_clothes(seed):
     return Program(model, x, same, validation, epochs=6)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def where_and_what(seed):
     """Two heads: what kind of garment, and how bright it is on average."""
     x, y, xv, yv = garment_arrays(seed)
@@ -222,7 +227,7 @@ def where_and_what(seed):
     return Program(model, x, [y, light], (xv, [yv, light_val]), epochs=7)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def distilled(seed):
     """A custom step that adds a consistency term, as it should be."""
 

@@ -1,4 +1,4 @@
-"""Held-out: autoencoders, siamese networks, own layers and steps with a fault each."""
+"""More: autoencoders, siamese networks, own layers and steps with a fault each."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers as L
 from keras import ops
 
-from doctor_programs import held_out_data as data
+from doctor_programs import more_datasets as data
 from doctor_programs.datasets import pairs
 from doctor_programs.registry import Program, program
 
@@ -30,9 +30,7 @@ def bottleneck(code=24, activation="relu", gain=1.0, head="sigmoid"):
     return keras.Model(first, L.Dense(196, activation=head)(h))
 
 
-@program(
-    faults=("saturated-activations",), architecture="autoencoder", split="held-out"
-)
+@program(faults=("saturated-activations",), architecture="autoencoder", split="tune")
 def temperature_of_sixty(seed, mended=False):
     """Each tanh gets its input times 60: it is a switch, and learns like one."""
     x, xv = flat_clothes(seed)
@@ -45,7 +43,7 @@ def temperature_of_sixty(seed, mended=False):
     # With plain SGD a rate divided by the number of pixels is the same cure.
     faults=("loss-reduction", "learning-rate-too-high"),
     architecture="autoencoder",
-    split="held-out",
+    split="tune",
 )
 def summed_over_pixels(seed, mended=False):
     """The squared errors of all pixels of all images are added up."""
@@ -60,7 +58,7 @@ def summed_over_pixels(seed, mended=False):
     return Program(model, x, x, (xv, xv), epochs=10)
 
 
-@program(faults=("wrong-metric",), architecture="autoencoder", split="held-out")
+@program(faults=("wrong-metric",), architecture="autoencoder", split="tune")
 def accuracy_of_pixels(seed, mended=False):
     """Accuracy of grey values: it asks which decimals are equal."""
     x, xv = flat_clothes(seed)
@@ -70,7 +68,7 @@ def accuracy_of_pixels(seed, mended=False):
     return Program(model, x, x, (xv, xv), epochs=10)
 
 
-@program(faults=("misaligned-labels",), architecture="autoencoder", split="held-out")
+@program(faults=("misaligned-labels",), architecture="autoencoder", split="tune")
 def clean_image_of_another(seed, mended=False):
     """A denoiser whose noisy inputs were shuffled and whose clean targets were not."""
     x, xv = flat_clothes(seed)
@@ -84,7 +82,7 @@ def clean_image_of_another(seed, mended=False):
     return Program(model, noisy, x, (noisy_val, xv), epochs=12)
 
 
-@program(faults=("underfitting",), architecture="autoencoder", split="held-out")
+@program(faults=("underfitting",), architecture="autoencoder", split="tune")
 def everything_through_one_number(seed, mended=False):
     """Garments of ten kinds are squeezed through a single unit."""
     x, xv = flat_clothes(seed)
@@ -117,7 +115,7 @@ def contrastive(same, distance):
     return ops.mean(same * ops.square(distance) + (1 - same) * far)
 
 
-@program(faults=("non-finite-values",), architecture="siamese", split="held-out")
+@program(faults=("non-finite-values",), architecture="siamese", split="tune")
 def root_of_nothing(seed, mended=False):
     """The square root of a distance of exactly 0 has an infinite gradient."""
     (left, right), same, validation = twins(seed)
@@ -136,7 +134,7 @@ def root_of_nothing(seed, mended=False):
     return Program(model, [left, right], same, validation, epochs=6)
 
 
-@program(faults=("learning-rate-too-high",), architecture="siamese", split="held-out")
+@program(faults=("learning-rate-too-high",), architecture="siamese", split="tune")
 def twins_at_full_speed(seed, mended=False):
     """Nadam at 5 on a siamese network."""
     x, same, validation = twins(seed)
@@ -150,7 +148,7 @@ def twins_at_full_speed(seed, mended=False):
     return Program(model, x, same, validation, epochs=6)
 
 
-@program(faults=("wrong-update",), architecture="siamese", split="held-out")
+@program(faults=("wrong-update",), architecture="siamese", split="tune")
 def pushes_the_wrong_way(seed, mended=False):
     """Somebody "maximises the similarity" by negating the whole loss."""
 
@@ -179,7 +177,7 @@ def pushes_the_wrong_way(seed, mended=False):
     return Program(model, x, same, (tuple(validation[0]), validation[1]), epochs=6)
 
 
-@program(faults=("disconnected-gradient",), architecture="mlp", split="held-out")
+@program(faults=("disconnected-gradient",), architecture="mlp", split="tune")
 def detour_through_numpy(seed, mended=False):
     """A hand-written squashing in NumPy: TensorFlow knows no gradient of it."""
 
@@ -202,7 +200,7 @@ def detour_through_numpy(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=15)
 
 
-@program(faults=("loss-activation-mismatch",), architecture="mlp", split="held-out")
+@program(faults=("loss-activation-mismatch",), architecture="mlp", split="tune")
 def a_softmax_too_many(seed, mended=False):
     """Dense(3, activation="softmax"), and a Softmax layer behind it."""
     x, y, xv, yv = data.wine(seed)
@@ -216,7 +214,7 @@ def a_softmax_too_many(seed, mended=False):
 @program(
     faults=("loss-activation-mismatch", "loss-reduction"),
     architecture="mlp",
-    split="held-out",
+    split="tune",
 )
 def softmax_down_the_batch(seed, mended=False):
     """The softmax sums to 1 over the batch (axis=0), not over the classes."""
@@ -236,7 +234,7 @@ def softmax_down_the_batch(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=8)
 
 
-@program(faults=("train-inference-gap",), architecture="tabular", split="held-out")
+@program(faults=("train-inference-gap",), architecture="tabular", split="tune")
 def averages_that_lag(seed, mended=False):
     """momentum=0.999 for batch normalisation in a run of 150 steps, compiled by XLA."""
     x, y, xv, yv = data.cancer(seed, standardise=False)
@@ -256,7 +254,7 @@ def averages_that_lag(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(faults=("data-leakage",), architecture="cnn", split="held-out")
+@program(faults=("data-leakage",), architecture="cnn", split="tune")
 def augmented_before_the_split(seed, mended=False):
     """Each photo was copied with a little noise four times, then the set was divided."""
     x, y, xv, yv = data.clothes(seed, n=600, train=240)
@@ -279,9 +277,7 @@ def augmented_before_the_split(seed, mended=False):
     return Program(model, x[:900], y[:900], validation, epochs=7)
 
 
-@program(
-    faults=("frozen-weights", "underfitting"), architecture="mlp", split="held-out"
-)
+@program(faults=("frozen-weights", "underfitting"), architecture="mlp", split="tune")
 def recompiled_while_frozen(seed, mended=False):
     """Layers were frozen for a warm-up of the head, and stayed so for the real run."""
     x, y, xv, yv = data.parity(seed)
@@ -297,7 +293,7 @@ def recompiled_while_frozen(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=15)
 
 
-@program(faults=("non-finite-values",), architecture="mlp", split="held-out")
+@program(faults=("non-finite-values",), architecture="mlp", split="tune")
 def softmax_by_hand(seed, mended=False):
     """exp(x) / sum(exp(x)) without subtracting the maximum, on scores in the hundreds."""
     x, y, xv, yv = data.wine(seed)

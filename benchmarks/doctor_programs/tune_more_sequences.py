@@ -1,11 +1,11 @@
-"""Held-out: sequence, text and attention programs with a fault each."""
+"""More: sequence, text and attention programs with a fault each."""
 
 import keras
 import numpy as np
 from keras import layers as L
 from keras import ops
 
-from doctor_programs import held_out_data as data
+from doctor_programs import more_datasets as data
 from doctor_programs.registry import Program, program
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
@@ -14,7 +14,7 @@ CROSS_ENTROPY = "sparse_categorical_crossentropy"
 @program(
     faults=("exploding-gradients", "initialisation-scale"),
     architecture="recurrent",
-    split="held-out",
+    split="tune",
 )
 def echo_that_grows(seed, mended=False):
     """A linear recurrent layer whose kernel has norm 1.6: sixteen steps are too many."""
@@ -32,7 +32,7 @@ def echo_that_grows(seed, mended=False):
     return Program(model, x[:1200], y[:1200], (x[1224:], y[1224:]), epochs=8)
 
 
-@program(faults=("frozen-weights",), architecture="recurrent", split="held-out")
+@program(faults=("frozen-weights",), architecture="recurrent", split="tune")
 def sleeping_lstm(seed, mended=False):
     """A copied line says lstm.trainable = False; only the last layer learns."""
     x, y, xv, yv = data.heartbeats(seed)
@@ -46,7 +46,7 @@ def sleeping_lstm(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=12)
 
 
-@program(faults=("learning-rate-too-high",), architecture="recurrent", split="held-out")
+@program(faults=("learning-rate-too-high",), architecture="recurrent", split="tune")
 def gru_in_a_hurry(seed, mended=False):
     """A GRU with RMSprop at 0.8."""
     x, y, xv, yv = data.heartbeats(seed)
@@ -57,7 +57,7 @@ def gru_in_a_hurry(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(faults=("unscaled-targets",), architecture="recurrent", split="held-out")
+@program(faults=("unscaled-targets",), architecture="recurrent", split="tune")
 def visitors_per_day(seed, mended=False):
     """The inputs are standardised, but the next value is left at about 40,000."""
     series = data.walk(seed)
@@ -69,7 +69,7 @@ def visitors_per_day(seed, mended=False):
     return Program(model, x[:1200], y[:1200], (x[1220:], y[1220:]), epochs=8)
 
 
-@program(faults=("misaligned-labels",), architecture="recurrent", split="held-out")
+@program(faults=("misaligned-labels",), architecture="recurrent", split="tune")
 def windows_cut_elsewhere(seed, mended=False):
     """The windows start at 0, but the targets were taken from 61 steps further on."""
     x, y = data.lagged(data.walk(seed), 16)
@@ -84,7 +84,7 @@ def windows_cut_elsewhere(seed, mended=False):
     # With plain SGD a rate divided by the number of terms is the same cure.
     faults=("loss-reduction", "learning-rate-too-high"),
     architecture="recurrent",
-    split="held-out",
+    split="tune",
 )
 def adds_up_the_time(seed, mended=False):
     """The error of each sequence is added up over all steps and over the batch."""
@@ -103,7 +103,7 @@ def adds_up_the_time(seed, mended=False):
     return Program(model, x[:1200], y[:1200], (x[1224:], y[1224:]), epochs=8)
 
 
-@program(faults=("vanishing-gradients",), architecture="recurrent", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="recurrent", split="tune")
 def which_came_first(seed, mended=False):
     """The class is marked in the first of 80 steps; the recurrence forgets by halves."""
     steps = 8 if mended else 80
@@ -120,7 +120,7 @@ def which_came_first(seed, mended=False):
     return Program(model, x[:800], y[:800], (x[800:], y[800:]), epochs=10)
 
 
-@program(faults=("unshuffled-data",), architecture="recurrent", split="held-out")
+@program(faults=("unshuffled-data",), architecture="recurrent", split="tune")
 def texts_by_class(seed, mended=False):
     """All texts of class 0, then of 1, then of 2, through a generator in that order."""
     x, y, xv, yv = data.brackets(seed)
@@ -158,9 +158,7 @@ def attention_model(width=16, start="glorot_uniform", table="uniform", dropout=N
     return keras.Model(tokens, L.Dense(3, "softmax", kernel_initializer=start)(h))
 
 
-@program(
-    faults=("learning-rate-too-low",), architecture="transformer", split="held-out"
-)
+@program(faults=("learning-rate-too-low",), architecture="transformer", split="tune")
 def careful_adamw(seed, mended=False):
     """AdamW at 2e-7, the value of a fine-tuning recipe, on a network from scratch."""
     x, y, xv, yv = data.brackets(seed)
@@ -170,7 +168,7 @@ def careful_adamw(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=6)
 
 
-@program(faults=("initialisation-scale",), architecture="transformer", split="held-out")
+@program(faults=("initialisation-scale",), architecture="transformer", split="tune")
 def attention_of_large_numbers(seed, mended=False):
     """Every kernel and the embedding are drawn with a standard deviation of 2."""
     x, y, xv, yv = data.brackets(seed)
@@ -180,9 +178,7 @@ def attention_of_large_numbers(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=8)
 
 
-@program(
-    faults=("disconnected-gradient",), architecture="transformer", split="held-out"
-)
+@program(faults=("disconnected-gradient",), architecture="transformer", split="tune")
 def hard_choice_of_a_word(seed, mended=False):
     """An argmax picks a code word for each token: below it nothing is learned."""
     x, y, xv, yv = data.brackets(seed)
@@ -208,7 +204,7 @@ class Uncertain(L.Dropout):
         return super().call(inputs, training=True)
 
 
-@program(faults=("train-inference-gap",), architecture="transformer", split="held-out")
+@program(faults=("train-inference-gap",), architecture="transformer", split="tune")
 def noise_never_stops(seed, mended=False):
     """Dropout of 0.8 in front of the last layer is on in inference as well."""
     x, y, xv, yv = data.brackets(seed)
@@ -218,9 +214,7 @@ def noise_never_stops(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=5)
 
 
-@program(
-    faults=("train-validation-shift",), architecture="transformer", split="held-out"
-)
+@program(faults=("train-validation-shift",), architecture="transformer", split="tune")
 def another_vocabulary(seed, mended=False):
     """The validation texts were numbered with a vocabulary of their own."""
     x, y, xv, yv = data.brackets(seed)
@@ -232,7 +226,7 @@ def another_vocabulary(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=5)
 
 
-@program(faults=("label-noise",), architecture="transformer", split="held-out")
+@program(faults=("label-noise",), architecture="transformer", split="tune")
 def crowd_workers(seed, mended=False):
     """Four in ten labels of the training texts were guessed by bored people."""
     x, y, xv, yv = data.brackets(seed)

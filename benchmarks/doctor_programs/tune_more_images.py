@@ -1,11 +1,11 @@
-"""Held-out: image programs with a fault each, written as scripts are."""
+"""More: image programs with a fault each, written as scripts are."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers as L
 
-from doctor_programs import held_out_data as data
+from doctor_programs import more_datasets as data
 from doctor_programs.registry import Program, program
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
@@ -32,7 +32,7 @@ def garment_arrays(seed):
     return x.astype("float32") / 255.0, y, xv.astype("float32") / 255.0, yv
 
 
-@program(faults=("vanishing-gradients",), architecture="cnn", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="cnn", split="tune")
 def nine_sigmoid_convolutions(seed, mended=False):
     """Nine convolutions with sigmoids, no normalisation: the first ones get nothing."""
     x, y, xv, yv = garment_arrays(seed)
@@ -50,9 +50,7 @@ def nine_sigmoid_convolutions(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=6)
 
 
-@program(
-    faults=("dead-relu", "initialisation-scale"), architecture="cnn", split="held-out"
-)
+@program(faults=("dead-relu", "initialisation-scale"), architecture="cnn", split="tune")
 def biases_far_below_zero(seed, mended=False):
     """The convolutions got a bias of -4 from a copied snippet: nothing gets through."""
     x, y, xv, yv = garment_arrays(seed)
@@ -63,7 +61,7 @@ def biases_far_below_zero(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=6)
 
 
-@program(faults=("symmetric-initialisation",), architecture="cnn", split="held-out")
+@program(faults=("symmetric-initialisation",), architecture="cnn", split="tune")
 def constant_filters(seed, mended=False):
     """All filters start as the same constant, so 16 filters do the work of one."""
     x, y, xv, yv = garment_arrays(seed)
@@ -73,7 +71,7 @@ def constant_filters(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=6)
 
 
-@program(faults=("learning-rate-too-low",), architecture="cnn", split="held-out")
+@program(faults=("learning-rate-too-low",), architecture="cnn", split="tune")
 def one_hundred_thousandth(seed, mended=False):
     """Plain SGD at 1e-5: the curves are flat lines."""
     x, y, xv, yv = garment_arrays(seed)
@@ -84,7 +82,7 @@ def one_hundred_thousandth(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=7)
 
 
-@program(faults=("unnormalised-inputs",), architecture="cnn", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="cnn", split="tune")
 def photos_as_they_are(seed, mended=False):
     """Colour pixels of 0 to 255 go straight into a CNN with momentum SGD."""
     x, y, xv, yv = data.signs(seed)
@@ -100,7 +98,7 @@ def photos_as_they_are(seed, mended=False):
 @program(
     faults=("missing-nonlinearity", "underfitting"),
     architecture="cnn",
-    split="held-out",
+    split="tune",
 )
 def convolutions_without_activation(seed, mended=False):
     """Conv2D without activation=, average pooling: the whole network is linear."""
@@ -118,7 +116,7 @@ def convolutions_without_activation(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(faults=("loss-activation-mismatch",), architecture="cnn", split="held-out")
+@program(faults=("loss-activation-mismatch",), architecture="cnn", split="tune")
 def rectified_scores(seed, mended=False):
     """ReLU on the scores in front of the softmax: classes at 0 get no gradient."""
     x, y, xv, yv = garment_arrays(seed)
@@ -135,7 +133,7 @@ def rectified_scores(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=8)
 
 
-@program(faults=("misaligned-labels",), architecture="cnn", split="held-out")
+@program(faults=("misaligned-labels",), architecture="cnn", split="tune")
 def labels_in_sorted_order(seed, mended=False):
     """The label file is sorted by class, the images are not."""
     x, y, xv, yv = garment_arrays(seed)
@@ -146,7 +144,7 @@ def labels_in_sorted_order(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=7)
 
 
-@program(faults=("over-regularised",), architecture="cnn", split="held-out")
+@program(faults=("over-regularised",), architecture="cnn", split="tune")
 def lasso_of_one(seed, mended=False):
     """An L1 penalty of 0.5 on each filter: all weights go to 0."""
     x, y, xv, yv = garment_arrays(seed)
@@ -156,7 +154,7 @@ def lasso_of_one(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=7)
 
 
-@program(faults=("overfitting",), architecture="cnn", split="held-out")
+@program(faults=("overfitting",), architecture="cnn", split="tune")
 def ninety_photos(seed, mended=False):
     """A CNN sees the same 90 photos for 40 epochs."""
     x, y, xv, yv = data.signs(seed, n=3000, train=2400)
@@ -167,7 +165,7 @@ def ninety_photos(seed, mended=False):
     return Program(model, x[:count], y[:count], (xv, yv), epochs, batch_size=30)
 
 
-@program(faults=("train-inference-gap",), architecture="cnn", split="held-out")
+@program(faults=("train-inference-gap",), architecture="cnn", split="tune")
 def dropout_of_their_own(seed, mended=False):
     """A home-made dropout forgets to scale up: in inference all signals are tripled."""
 
@@ -191,7 +189,7 @@ def dropout_of_their_own(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=8)
 
 
-@program(faults=("label-noise",), architecture="cnn", split="held-out")
+@program(faults=("label-noise",), architecture="cnn", split="tune")
 def scraped_from_the_web(seed, mended=False):
     """45 % of the labels come from a bad search engine."""
     x, y, xv, yv = garment_arrays(seed)
@@ -205,7 +203,7 @@ def scraped_from_the_web(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=8)
 
 
-@program(faults=("train-validation-shift",), architecture="cnn", split="held-out")
+@program(faults=("train-validation-shift",), architecture="cnn", split="tune")
 def other_channel_order(seed, mended=False):
     """Validation images were read by another library: -1..1 became 0..255."""
     x, y, xv, yv = data.signs(seed)
@@ -218,7 +216,7 @@ def other_channel_order(seed, mended=False):
     return Program(model, train_ds, None, val_ds, 8, batch_size=None)
 
 
-@program(faults=("class-imbalance",), architecture="cnn", split="held-out")
+@program(faults=("class-imbalance",), architecture="cnn", split="tune")
 def a_few_pixels_of_crack(seed, mended=False):
     """One image in seventy shows a crack, and the detector always says there is none."""
     rng = np.random.default_rng(seed)
@@ -237,7 +235,7 @@ def a_few_pixels_of_crack(seed, mended=False):
     return Program(model, x[:1200], y[:1200], (x[1200:], y[1200:]), epochs=6)
 
 
-@program(faults=("wrong-update",), architecture="cnn", split="held-out")
+@program(faults=("wrong-update",), architecture="cnn", split="tune")
 def trains_a_copy(seed, mended=False):
     """The training step computes the loss of the model and updates a clone of it."""
 

@@ -1,10 +1,10 @@
-"""Held-out: tables and regressions with a fault each."""
+"""More: tables and regressions with a fault each."""
 
 import keras
 import numpy as np
 from keras import layers as L
 
-from doctor_programs import held_out_data as data
+from doctor_programs import more_datasets as data
 from doctor_programs.registry import Program, program
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
@@ -21,7 +21,7 @@ def network(inputs, outputs=1, head=None, widths=(64, 32), activation="relu", **
 @program(
     faults=("initialisation-scale", "vanishing-gradients"),
     architecture="regression",
-    split="held-out",
+    split="tune",
 )
 def whisper_of_a_start(seed, mended=False):
     """Five tanh layers with kernels of 1e-4: outputs and gradients are nothing."""
@@ -32,9 +32,7 @@ def whisper_of_a_start(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=12)
 
 
-@program(
-    faults=("learning-rate-too-high",), architecture="regression", split="held-out"
-)
+@program(faults=("learning-rate-too-high",), architecture="regression", split="tune")
 def three_for_a_regression(seed, mended=False):
     """Plain SGD at 2 on standardised data: the error is NaN within an epoch."""
     x, y, xv, yv = data.diabetes(seed)
@@ -43,7 +41,7 @@ def three_for_a_regression(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=12)
 
 
-@program(faults=("unnormalised-inputs",), architecture="regression", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="regression", split="tune")
 def ohms_and_hertz(seed, mended=False):
     """Frequencies of up to 1,760 next to inductances below 1; targets are standardised."""
     x, y, xv, yv = data.impedance(seed, raw=not mended)
@@ -55,7 +53,7 @@ def ohms_and_hertz(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=12)
 
 
-@program(faults=("unnormalised-inputs",), architecture="tabular", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="tabular", split="tune")
 def wine_without_scaling(seed, mended=False):
     """Proline of 1,000 beside hue of 1: thirteen raw columns of wine."""
     x, y, xv, yv = data.wine(seed, standardise=mended)
@@ -64,7 +62,7 @@ def wine_without_scaling(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=30, batch_size=16)
 
 
-@program(faults=("dead-relu",), architecture="tabular", split="held-out")
+@program(faults=("dead-relu",), architecture="tabular", split="tune")
 def shifted_below_zero(seed, mended=False):
     """A normalisation layer shifts everything to -6 in front of each ReLU."""
     x, y, xv, yv = data.cancer(seed)
@@ -80,7 +78,7 @@ def shifted_below_zero(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=12)
 
 
-@program(faults=("vanishing-gradients",), architecture="tabular", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="tabular", split="tune")
 def twelve_squashings(seed, mended=False):
     """Twelve sigmoid layers on a table that one layer could learn."""
     x, y, xv, yv = data.cancer(seed)
@@ -93,9 +91,7 @@ def twelve_squashings(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=8, batch_size=16)
 
 
-@program(
-    faults=("symmetric-initialisation",), architecture="regression", split="held-out"
-)
+@program(faults=("symmetric-initialisation",), architecture="regression", split="tune")
 def everything_one(seed, mended=False):
     """kernel_initializer="ones" divided by the width: forty equal hidden units."""
     x, y, xv, yv = data.impedance(seed)
@@ -108,7 +104,7 @@ def everything_one(seed, mended=False):
 @program(
     faults=("missing-nonlinearity", "underfitting"),
     architecture="tabular",
-    split="held-out",
+    split="tune",
 )
 def deep_and_linear(seed, mended=False):
     """Four layers with activation="linear" face a product of three columns."""
@@ -118,7 +114,7 @@ def deep_and_linear(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(faults=("loss-activation-mismatch",), architecture="tabular", split="held-out")
+@program(faults=("loss-activation-mismatch",), architecture="tabular", split="tune")
 def one_probability_two_classes(seed, mended=False):
     """categorical_crossentropy on a single sigmoid: the loss is 0 from the start."""
     x, y, xv, yv = data.cancer(seed)
@@ -132,7 +128,7 @@ def one_probability_two_classes(seed, mended=False):
 @program(
     faults=("loss-activation-mismatch", "unscaled-targets"),
     architecture="regression",
-    split="held-out",
+    split="tune",
 )
 def sigmoid_for_degrees(seed, mended=False):
     """Temperatures of 5 to 30 degrees, and a sigmoid on the output."""
@@ -145,7 +141,7 @@ def sigmoid_for_degrees(seed, mended=False):
     return Program(model, x[:1000], y[:1000], (x[1000:], y[1000:]), epochs=15)
 
 
-@program(faults=("non-finite-values",), architecture="tabular", split="held-out")
+@program(faults=("non-finite-values",), architecture="tabular", split="tune")
 def divided_by_no_spread(seed, mended=False):
     """Columns are divided by their deviation, and one column is constant: 0 / 0."""
     x, y, xv, yv = data.cancer(seed, standardise=False)
@@ -160,7 +156,7 @@ def divided_by_no_spread(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(faults=("unshuffled-data",), architecture="regression", split="held-out")
+@program(faults=("unshuffled-data",), architecture="regression", split="tune")
 def smallest_first(seed, mended=False):
     """Rows sorted by target, shuffle=False, a lively SGD: it forgets the small ones."""
     x, y, xv, yv = data.impedance(seed)
@@ -171,7 +167,7 @@ def smallest_first(seed, mended=False):
     return Program(model, x[order], y[order], (xv, yv), epochs=10, more=more)
 
 
-@program(faults=("wrong-metric",), architecture="tabular", split="held-out")
+@program(faults=("wrong-metric",), architecture="tabular", split="tune")
 def one_hot_metric_on_numbers(seed, mended=False):
     """CategoricalAccuracy on class numbers compares positions that mean nothing."""
     x, y, xv, yv = data.wine(seed)
@@ -185,7 +181,7 @@ def one_hot_metric_on_numbers(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=7, batch_size=16)
 
 
-@program(faults=("overfitting",), architecture="tabular", split="held-out")
+@program(faults=("overfitting",), architecture="tabular", split="tune")
 def more_columns_than_rows(seed, mended=False):
     """100 patients, 400 columns of which five matter, and a wide network."""
     rng = np.random.default_rng(seed)
@@ -199,7 +195,7 @@ def more_columns_than_rows(seed, mended=False):
     return Program(model, x[:train], y[:train], (x[train:], y[train:]), epochs)
 
 
-@program(faults=("underfitting",), architecture="regression", split="held-out")
+@program(faults=("underfitting",), architecture="regression", split="tune")
 def two_units(seed, mended=False):
     """Two hidden units for a landscape of hills and valleys."""
     rng = np.random.default_rng(seed)
@@ -211,7 +207,7 @@ def two_units(seed, mended=False):
     return Program(model, x[:1200], y[:1200], (x[1200:], y[1200:]), epochs=30)
 
 
-@program(faults=("over-regularised",), architecture="regression", split="held-out")
+@program(faults=("over-regularised",), architecture="regression", split="tune")
 def nine_tenths_dropped(seed, mended=False):
     """Dropout 0.9 and L2 of 1 at once in a small regression."""
     x, y, xv, yv = data.impedance(seed)
@@ -225,7 +221,7 @@ def nine_tenths_dropped(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=15)
 
 
-@program(faults=("data-leakage",), architecture="tabular", split="held-out")
+@program(faults=("data-leakage",), architecture="tabular", split="tune")
 def oversampled_before_the_split(seed, mended=False):
     """Rows were drawn with replacement first, and divided into two parts afterwards."""
     x, y, xv, yv = data.parity(seed, n=900, train=600)
@@ -242,7 +238,7 @@ def oversampled_before_the_split(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=12)
 
 
-@program(faults=("class-imbalance",), architecture="tabular", split="held-out")
+@program(faults=("class-imbalance",), architecture="tabular", split="tune")
 def ninety_seven_two_one(seed, mended=False):
     """Three outcomes with 97, 2 and 1 %; the network always says the first."""
     rng = np.random.default_rng(seed)
@@ -258,7 +254,7 @@ def ninety_seven_two_one(seed, mended=False):
     return Program(model, x[:1600], y[:1600], (x[1600:], y[1600:]), epochs=6)
 
 
-@program(faults=("unscaled-targets",), architecture="regression", split="held-out")
+@program(faults=("unscaled-targets",), architecture="regression", split="tune")
 def revenue_in_cents(seed, mended=False):
     """Ohms as the authors gave them, times a thousand; momentum SGD."""
     x, y, xv, yv = data.impedance(seed)
@@ -270,7 +266,7 @@ def revenue_in_cents(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=12)
 
 
-@program(faults=("train-validation-shift",), architecture="tabular", split="held-out")
+@program(faults=("train-validation-shift",), architecture="tabular", split="tune")
 def scaled_by_another_hand(seed, mended=False):
     """Validation rows were never standardised, training rows were."""
     x, y, xv, yv = data.cancer(seed)
@@ -281,7 +277,7 @@ def scaled_by_another_hand(seed, mended=False):
     return Program(model, x, y, (xv, yv), epochs=10)
 
 
-@program(faults=("misaligned-labels",), architecture="regression", split="held-out")
+@program(faults=("misaligned-labels",), architecture="regression", split="tune")
 def merged_without_a_key(seed, mended=False):
     """Two tables were put side by side though one had been sorted by date."""
     x, y, xv, yv = data.impedance(seed)
@@ -296,7 +292,7 @@ def merged_without_a_key(seed, mended=False):
 @program(
     faults=("exploding-gradients", "initialisation-scale"),
     architecture="tabular",
-    split="held-out",
+    split="tune",
 )
 def sums_that_double(seed, mended=False):
     """Twenty-four residual blocks without any normalisation: each doubles the signal."""
