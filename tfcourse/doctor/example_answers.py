@@ -108,7 +108,7 @@ def as_answers(target: np.ndarray) -> np.ndarray | None:
     if labels is None:
         return flat
     width = flat.shape[1] if kind == "one_hot" else int(labels.max()) + 1
-    return np.eye(max(width, 2))[labels]
+    return np.asarray(np.eye(max(width, 2))[labels])
 
 
 def mixtures(target: np.ndarray) -> np.ndarray | None:

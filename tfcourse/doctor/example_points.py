@@ -70,7 +70,7 @@ def fingerprints(arrays: list[np.ndarray]) -> list[bytes]:
 def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return squared distances [n, m] of points [n, d] and [m, d]."""
     squares = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)[None]
-    return np.maximum(squares - 2 * one @ other.T, 0.0)
+    return np.asarray(np.maximum(squares - 2 * one @ other.T, 0.0))
 
 
 def finite_floats(array: np.ndarray) -> np.ndarray:

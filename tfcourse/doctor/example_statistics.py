@@ -115,7 +115,7 @@ def target_kind(flat: np.ndarray, dtype: np.dtype) -> str:
 def as_labels(flat: np.ndarray, kind: str) -> np.ndarray | None:
     """Return class numbers [n] of targets [n, size], None if they are no classes."""
     if kind == "one_hot":
-        return flat.argmax(axis=1)
+        return np.asarray(flat.argmax(axis=1))
     if kind in ("classes", "binary"):
-        return np.maximum(flat[:, 0], 0).astype(np.int64)
+        return np.asarray(np.maximum(flat[:, 0], 0), np.int64)
     return None
