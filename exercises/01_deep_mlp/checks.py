@@ -1149,7 +1149,7 @@ def every_level_is_tried_once(submission):
 
 
 ACCURACIES = {
-    "width": {16: [0.90, 0.91, 0.92], 64: [0.93, 0.94, 0.95], 256: [0.92, 0.92, 0.98]},
+    "width": {16: [0.90, 0.91, 0.92], 64: [0.93, 0.94, 0.95], 256: [0.92, 0.92, 0.97]},
     "activation": {"relu": [0.90, 0.96, 0.90], "linear": [0.80, 0.82, 0.81]},
     "depth": {1: [0.93, 0.93, 0.94], 2: [0.93, 0.94, 0.94]},
 }
@@ -1261,7 +1261,9 @@ def best_and_worst_are_levels_and_rows_are_sorted(submission):
         means = {level: float(np.mean(values)) for level, values in levels.items()}
         for key, choose in (("best", max), ("worst", min)):
             expected = choose(means, key=means.get)
-            assert row[key] == expected, explain(
+            # Sums in another order may tell equal means apart.
+            is_as_good = abs(means.get(row[key], np.inf) - means[expected]) < 1e-9
+            assert is_as_good, explain(
                 f"{key} is the level with the {'highest' if key == 'best' else 'lowest'} "
                 "mean over seeds",
                 expected=f"{expected} for {row['factor']}",
