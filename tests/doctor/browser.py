@@ -96,7 +96,7 @@ class Browser:
             mobile=False,
         )
 
-    def wait(self, script, *arguments, seconds=20):
+    def wait(self, script, *arguments, seconds=60):
         """Return the first true value of `script`."""
         end = time.monotonic() + seconds
         while True:
@@ -106,7 +106,7 @@ class Browser:
                 return value
             time.sleep(0.05)
 
-    def enter_tab(self, seconds=20):
+    def enter_tab(self, seconds=60):
         """Go into the Doctor's frame, once it is drawn."""
         self.top()
         css = "iframe[src*='name=doctor']"

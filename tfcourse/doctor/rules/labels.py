@@ -14,7 +14,7 @@ from tfcourse.doctor.view import View, above_chance, as_dict, number
 
 # Losses that leave single wild targets alone.
 ROBUST = ("huber", "mean_absolute_error", "log_cosh", "logcosh")
-COPIED_SHARE = 0.4
+COPIED_SHARE = 0.5
 MIN_FEATURES = 6  # In fewer dimensions a neighbour may be close by chance.
 MAX_NOISE = 0.2  # Of what examples tell by chance, where nothing contradicts it.
 
