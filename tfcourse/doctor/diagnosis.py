@@ -124,6 +124,8 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     ),
     "class-imbalance": ("misaligned-labels",),
     "train-inference-gap": ("unshuffled-data",),
+    # What the model can't give at all, it can't give on validation data.
+    "train-validation-shift": ("loss-activation-mismatch",),
     "learning-rate-too-low": (
         "wrong-update",
         "unnormalised-inputs",

@@ -70,6 +70,8 @@ def giveaway(inputs: list[np.ndarray], target: np.ndarray) -> dict[str, float]:
     ]
     if answers is None or not tables or len(answers) < 50:
         return {}
+    if answers.shape[1] > 1 and not is_one_hot(answers):
+        return {}  # An input that comes back among many targets is to be rebuilt.
     table = np.concatenate(tables, axis=1)
     if not MIN_FEATURES <= table.shape[1] <= MAX_FEATURES or len(table) != len(answers):
         return {}

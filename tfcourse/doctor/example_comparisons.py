@@ -88,6 +88,7 @@ def overlap(train: list[np.ndarray], validation: list[np.ndarray]) -> dict[str, 
         to_train = distances(others * points.spread, scaled * points.spread)
         record["copies"] = max(record["copies"], num_with_copies(np.sqrt(to_train)))
     record["num_features"] = scaled.shape[1]
+    record["levels"] = num_levels(scaled)
     record["distinct_share"] = max(
         len(np.unique(column)) / len(scaled)
         for column in scaled.T[:: max(1, scaled.shape[1] // 64)]
@@ -108,6 +109,14 @@ def num_with_copies(to_train: np.ndarray) -> int:
     nearest = np.sort(np.partition(to_train, count - 1, axis=1)[:, :count], axis=1)
     jumps = nearest[:, :-1] < COPY_RATIO * nearest[:, 1:]
     return int((jumps & (nearest[:, :1] > 0)).any(axis=1).sum())
+
+
+def num_levels(scaled: np.ndarray) -> float:
+    """Return how many values features take, a tenth of a spread apart: upper quartile."""
+    columns = scaled.T[:: max(1, scaled.shape[1] // 64)]
+    return float(
+        np.quantile([len(np.unique(np.round(10 * column))) for column in columns], 0.75)
+    )
 
 
 def several_directions(spread: np.ndarray) -> bool:

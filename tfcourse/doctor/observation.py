@@ -82,6 +82,7 @@ class Observer:
         self.names = variable_names(model)
         self._seeds = seed_states(model)
         self.without_gradient: list[str] = []
+        self.not_given: list[str] = []  # Variables that no optimizer is handed.
         self.layers: dict[str, str] = {}  # Name of each tapped layer to its activation.
 
     def seeds(self) -> list[tf.Tensor]:
@@ -144,6 +145,12 @@ class Observer:
                 or [tf.constant(0.0)]
             )
         gradients = {id(variable): g for g, variable in captured if g is not None}
+        given = {id(variable) for _, variable in captured}
+        self.not_given = [
+            self.names[id(variable)]
+            for variable in self.model.trainable_variables
+            if id(variable) not in given
+        ]
         scalars, samples = self._of_variables(gradients)
         for tap in taps:
             self.layers[tap.name] = tap.activation

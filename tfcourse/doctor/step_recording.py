@@ -156,6 +156,7 @@ class StepRecorder:
         record = describe_run(model, optimizer, unpacked, self._params)
         self._observe(batch)
         record["without_gradient"] = self.observer.without_gradient
+        record["not_given"] = self.observer.not_given
         record["tapped"] = self.observer.layers
         record["not_observed"] = self._not_observed
         self._log.json("doctor/facts", record)

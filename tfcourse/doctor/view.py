@@ -204,6 +204,15 @@ class View:
         mean = number(self.targets(side), "mean")
         return self._fit_quality(self.output_fit(side), share, mean)
 
+    @property
+    def quality_at_start(self) -> float:
+        """What the first output reaches on the first batch, before the first step."""
+        outputs = as_dict(self.start.get("outputs"))
+        fit = as_dict(next(iter(outputs.values()), {}))
+        target = self.targets()
+        share, mean = number(target, "largest_share"), number(target, "mean")
+        return self._fit_quality(fit, share, mean)
+
     def _fit_quality(
         self, fit: dict[str, Any], share: float, mean: float = math.nan
     ) -> float:
@@ -228,6 +237,9 @@ class View:
         agreement = as_dict(self.examples.get("agreement"))
         if agreement.get("reduced"):
             return math.nan  # Neighbours tell a mixture of a picture, not the picture.
+        width = math.prod(self.targets().get("shape") or [1])
+        if width > 4 and number(as_dict(agreement.get("train")), "linear") > 0.99:
+            return math.nan  # The inputs themselves: a narrow code can't have them all.
         found = []
         for side in ("train", "validation"):
             record = as_dict(agreement.get(side))

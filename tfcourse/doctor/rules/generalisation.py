@@ -33,7 +33,9 @@ def _regularised(view: View) -> Iterator[Finding]:
         # At the end the penalty may be small because it has won.
         ratio = float(np.max(finite[0]) / max(abs(float(np.median(finite[1]))), 1e-9))
         shrunk = _shrunk(view)
-        if ratio > PENALTY_RATIO and (shrunk < 0.3 or ratio > 5):
+        # A penalty on activations is gone once all of them are.
+        has_won = view.fails and finite[0][-1] < 0.05 * np.max(finite[0])
+        if ratio > PENALTY_RATIO and (shrunk < 0.3 or ratio > 5 or has_won):
             yield _strong(
                 view,
                 0.9,
@@ -144,10 +146,12 @@ def _underfitting(view: View) -> Iterator[Finding]:
     if math.isnan(outcome.train) or view.learns_well:
         return
     known = not math.isnan(outcome.attainable)
-    short = outcome.attainable - outcome.train if known else 0.35 - outcome.train
+    narrow = _narrowest(view)
+    # Through a single unit hardly anything passes, whatever could be reached.
+    least = 0.6 if narrow and narrow[1] <= 1 else 0.35
+    short = (outcome.attainable if known else least) - outcome.train
     if short < 0.1:
         return
-    narrow = _narrowest(view)
     confidence = min(0.75, 0.35 + 0.4 * short) + (0.2 if narrow else 0.0)
     layer, units, outputs = narrow or ("", 0, 0)
     # Who stops early knows it: it is a fault only where more epochs would not help.

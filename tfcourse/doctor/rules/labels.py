@@ -15,6 +15,7 @@ from tfcourse.doctor.view import View, above_chance, as_dict, number
 # Losses that leave single wild targets alone.
 ROBUST = ("huber", "mean_absolute_error", "log_cosh", "logcosh")
 COPIED_SHARE = 0.5
+FEW_LEVELS = 20  # A tenth of a spread apart: fewer make a lattice with noise on it.
 MIN_FEATURES = 6  # In fewer dimensions a neighbour may be close by chance.
 MAX_NOISE = 0.2  # Of what examples tell by chance, where nothing contradicts it.
 
@@ -94,6 +95,7 @@ def _noise(view: View, told: float, told_there: float) -> Iterator[Finding]:
         + bool(scattered)
         + 2 * bool(scattered_there)
         + (contrast > 0.2)
+        + (contrast > 0.35)
     )
     if signs < 2:
         return
@@ -142,10 +144,16 @@ def _leakage(view: View) -> Iterator[Finding]:
     leaked = min(1.0, (exact - by_chance) / count / max(coverage, 0.01))
     near_share = (near - near_by_chance) / queries
     is_exact = exact >= 4 and exact > 2 * by_chance + 3 and leaked > 0.03
+    # Where the validation examples repeat one another, so do all examples there can be.
+    is_exact = is_exact and (
+        continuous or number(record, "repeated_in_validation") < 0.2 * count
+    )
     is_near = near >= 5 and near > 2 * near_by_chance + 3 and near_share > 0.05
     copied = number(record, "copies") / queries
     are_copies = (
-        copied > COPIED_SHARE and number(record, "num_features") >= MIN_FEATURES
+        copied > COPIED_SHARE
+        and number(record, "num_features") >= MIN_FEATURES
+        and number(record, "levels") > FEW_LEVELS
     )
     if not is_exact and not is_near and not are_copies:
         return

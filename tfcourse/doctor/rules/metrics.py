@@ -75,6 +75,10 @@ def _threshold_of_logits(view: View) -> Iterator[Finding]:
         cut = metric.get("threshold")
         by_threshold = "binary_accuracy" in text or "Precision" in text
         if (by_threshold or "Recall" in text) and cut in (None, 0.5):
+            fit = view.output_fit("validation") or view.output_fit("train")
+            cuts = [number(fit, f"accuracy_at_{name}") for name in ("half", "zero")]
+            if abs(cuts[0] - cuts[1]) < 0.01:
+                return  # Sure logits lie far from both.
             yield _wrong(
                 str(metric["name"]),
                 0.9,

@@ -31,7 +31,13 @@ def _disconnected(view: View) -> Iterator[Finding]:
         if not cut:
             yield _unused(view, without)
         elif any(is_called(view, path) for path in given):
-            yield _no_gradient(view, cut, 0.95, "no path from the loss to a variable")
+            withheld = [str(path) for path in view.facts.get("not_given") or []]
+            if set(cut) <= set(withheld):
+                yield _withheld(view, cut)
+            else:
+                yield _no_gradient(
+                    view, cut, 0.95, "no path from the loss to a variable"
+                )
         else:
             yield _others_updated(view, cut)
         return
@@ -77,6 +83,23 @@ def _unused(view: View, paths: list[str]) -> Finding:
         layer=layer,
         variable=paths[0],
         see=(("graphs", ""), ("text", "cards/model")),
+    )
+
+
+def _withheld(view: View, paths: list[str]) -> Finding:
+    layer = view.layer_of(paths[0])
+    return make(
+        "frozen-weights",
+        "error" if view.fails else "note" if view.outcome.train > 0.85 else "warning",
+        0.85,
+        f"The training step hands the optimizer no gradient of {layer or paths[0]}: what "
+        "is drawn there at the start stays.",
+        "self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))",
+        rule="variables that the model calls and the step does not give to the optimizer",
+        numbers={"variables without an update": len(paths)},
+        layer=layer,
+        variable=paths[0],
+        see=(("graphs", ""), ("histograms", f"weights/{paths[0]}")),
     )
 
 

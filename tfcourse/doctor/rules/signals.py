@@ -156,10 +156,12 @@ def _forgetting(view: View) -> Iterator[Finding]:
         return
     ratio = first / last
     if ratio < FORGETTING_RATIO:
+        widths = {layer["name"]: number(layer, "units") for layer in view.layers}
         yield make(
             "vanishing-gradients",
             severity_of(view),
-            0.75,
+            # One unit can't remember much, whatever its gradient.
+            0.55 if widths.get(str(record.get("layer")), 99) <= 2 else 0.75,
             f"Through {record.get('layer')} the gradient of the first time steps is "
             f"{ratio:.1g} times that of the last ones: what came early can't be learned.",
             "layers.LSTM(units)  # or GRU; shorter sequences, attention",

@@ -139,7 +139,9 @@ def _pairs_of_links(links: list[Any]) -> tuple[list[tuple[str, str]], int]:
             elif kind != "InputLayer":
                 yield name, False
 
-    joined, total = [], 0
+    joined: list[tuple[str, str]] = []
+    merged: list[tuple[str, str]] = []
+    total = 0
     for node in parents:
         if not is_weighted(node):
             continue
@@ -148,8 +150,10 @@ def _pairs_of_links(links: list[Any]) -> tuple[list[tuple[str, str]], int]:
             total += 1
             # A nonlinear way beside the linear one (a shortcut) is enough.
             if all(linear for _, linear in before):
-                joined.append((before[0][0], node.split("|")[0]))
-    return joined, total
+                found = joined if len(before) == 1 else merged
+                found.append((before[0][0], node.split("|")[0]))
+    # Residual blocks add linear outputs up: that is how they are built, unless all are.
+    return (joined + merged if len(joined + merged) == total else joined), total
 
 
 def _pairs_of_taps(view: View) -> tuple[list[tuple[str, str]], int] | None:
@@ -182,13 +186,17 @@ def _symmetric(view: View) -> Iterator[Finding]:
             continue
         # A gate that starts at zero, or noise (dropout), parts the units by itself.
         at_the_end = number(as_dict(after.get(path)), "unit_spread")
-        if at_the_end > 0.1 and view.learns_well:
+        if at_the_end > 0.1 and _learns_surely(view):
             continue
         stays = at_the_end < 1e-3
         zero = number(variable, "max_abs") == 0
         yield make(
             "symmetric-initialisation",
-            "error" if not view.learns_well else "warning" if stays else "note",
+            "error"
+            if not view.learns_well
+            else "warning"
+            if stays or not _learns_surely(view)
+            else "note",
             0.96,
             f"All {units} units of {variable['layer']} start with the same weights "
             f"({'all zero' if zero else 'one constant'}), get the same gradient, and "
@@ -201,6 +209,12 @@ def _symmetric(view: View) -> Iterator[Finding]:
             see=(("histograms", f"weights/{path}"),),
         )
         return
+
+
+def _learns_surely(view: View) -> bool:
+    """Return whether it learns well, by what can be reached or by nearly all there is."""
+    known = not math.isnan(view.outcome.attainable)
+    return view.learns_well and (known or view.outcome.train > 0.9)
 
 
 def _scale(view: View) -> Iterator[Finding]:

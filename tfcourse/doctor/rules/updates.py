@@ -24,6 +24,7 @@ def find(view: View) -> Iterator[Finding]:
     """Yield faults of the updates."""
     yield from _not_applied(view)
     yield from _wrong_direction(view)
+    yield from _wrong_aim(view)
     yield from _too_high(view)
     yield from _too_low(view)
 
@@ -141,6 +142,27 @@ def _wrong_direction(view: View) -> Iterator[Finding]:
         )
 
 
+def _wrong_aim(view: View) -> Iterator[Finding]:
+    """A loss of one's own that falls while the predictions get worse."""
+    if not view.losses or any(loss.get("built_in") for loss in view.losses):
+        return
+    start, end = view.quality_at_start, view.outcome.train
+    if view.improvement > 0.2 and end < -0.2 and start > end + 0.2:
+        yield make(
+            "wrong-update",
+            "error",
+            0.8,
+            "The loss falls while the predictions move away from the targets, beyond what "
+            "a constant guess gives: a score that should grow is made smaller.",
+            "return 1.0 - score  # a loss is what shall become small",
+            rule="a loss of one's own that falls by a fifth, while the predictions of the "
+            "same examples become worse than a constant guess",
+            numbers={"at the start": start, "at the end": end},
+            steps=view.sampled_steps(),
+            series=("step/loss", "epoch_loss"),
+        )
+
+
 def reversed_steps(
     before: np.ndarray, after: np.ndarray, predicted: np.ndarray
 ) -> float:
@@ -166,6 +188,9 @@ def _too_high(view: View) -> Iterator[Finding]:
     ratio = update_ratio(view)
     before, after = same_batch(view)
     usable = np.isfinite(before)
+    # A loss that is no number says nothing about the length of a short step.
+    if update_ratio(view) < LARGE_UPDATE / 3:
+        usable &= ~np.isnan(after)
     worse = float(np.mean(~(after[usable] <= before[usable]))) if usable.any() else 0.0
     rate = number(view.optimizer, "learning_rate")
     rates = view.values("step/learning_rate")
@@ -181,7 +206,8 @@ def _too_high(view: View) -> Iterator[Finding]:
     short = outcome.train < 0.92 * outcome.attainable
     if view.learns_well and not view.became_non_finite and not (unusual and short):
         return
-    if sum(signs) < 2 or not (large or worse >= 0.5):
+    is_sure = large or worse >= 0.5 or (unusual and jump > 3)
+    if sum(signs) < 2 or not is_sure:
         return
     confidence = 0.35 + 0.15 * sum(signs) + (0.1 if unusual else 0.0)
     if first_norm(view) > HUGE_NORM and not unusual:

@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_q as data
+from doctor_programs import more_datasets_q as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("wrong-metric",), architecture="tabular", split="held-out")
+@program(faults=("wrong-metric",), architecture="tabular", split="tune")
 def q_wines_by_one_hot_accuracy(seed: int, mended: bool = False) -> Program:
     """CategoricalAccuracy gets a column of class numbers where it expects one-hot rows."""
     x, y, x_val, y_val = data.table("wine", seed, 130)
@@ -31,7 +31,7 @@ def q_wines_by_one_hot_accuracy(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25, batch_size=16)
 
 
-@program(faults=("wrong-metric",), architecture="cnn", split="held-out")
+@program(faults=("wrong-metric",), architecture="cnn", split="tune")
 def q_iou_of_chances(seed: int, mended: bool = False) -> Program:
     """MeanIoU casts the sigmoid's outputs to integers, so that every pixel counts as 0."""
     x, y = data.cells(seed, n=500)
@@ -65,7 +65,7 @@ def focal_loss(labels, chances):
     return -((1 - right) ** 2) * ops.log(right + 1e-7)
 
 
-@program(faults=("loss-reduction",), architecture="cnn", split="held-out")
+@program(faults=("loss-reduction",), architecture="cnn", split="tune")
 def q_focal_loss_summed(seed: int, mended: bool = False) -> Program:
     """The author's focal loss sums over the batch of 100, and the rate is for a mean."""
     x, y = data.pictures("mnist", seed, 1400)
@@ -102,7 +102,7 @@ class Estimator(keras.Model):
         return self.get_metrics_result()
 
 
-@program(faults=("loss-reduction",), architecture="regression", split="held-out")
+@program(faults=("loss-reduction",), architecture="regression", split="tune")
 def q_column_minus_row(seed: int, mended: bool = False) -> Program:
     """Targets [batch] minus guesses [batch, 1] make a square of errors: all with all."""
     x, y = data.engines(seed, 1100)
@@ -117,7 +117,7 @@ def q_column_minus_row(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=30, batch_size=32)
 
 
-@program(faults=("unscaled-targets",), architecture="recurrent", split="held-out")
+@program(faults=("unscaled-targets",), architecture="recurrent", split="tune")
 def q_visitors_by_the_thousand(seed: int, mended: bool = False) -> Program:
     """An LSTM is to say how many visitors come, in ten thousands, from scaled windows."""
     x, y = data.windows(data.sales(seed, 900))
@@ -131,7 +131,7 @@ def q_visitors_by_the_thousand(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=15, batch_size=32)
 
 
-@program(faults=("unscaled-targets",), architecture="cnn", split="held-out")
+@program(faults=("unscaled-targets",), architecture="cnn", split="tune")
 def q_area_in_square_nanometres(seed: int, mended: bool = False) -> Program:
     """A small CNN measures the area of cells in square nanometres: targets of 400,000."""
     x, masks = data.cells(seed, 900)
@@ -156,7 +156,7 @@ def q_area_in_square_nanometres(seed: int, mended: bool = False) -> Program:
     return Program(model, train, None, (x_val, y_val), epochs=20, batch_size=None)
 
 
-@program(faults=("class-imbalance",), architecture="cnn", split="held-out")
+@program(faults=("class-imbalance",), architecture="cnn", split="tune")
 def q_bearing_that_rarely_knocks(seed: int, mended: bool = False) -> Program:
     """Three in a hundred vibrations hold a knock, and the network never says so."""
     shares = (0.97, 0.03)
@@ -180,7 +180,7 @@ def q_bearing_that_rarely_knocks(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, more=weights)
 
 
-@program(faults=("class-imbalance",), architecture="transformer", split="held-out")
+@program(faults=("class-imbalance",), architecture="transformer", split="tune")
 def q_nearly_all_tickets_are_billing(seed: int, mended: bool = False) -> Program:
     """Nine of ten tickets are about bills, and so is nearly every prediction."""
     shares = (0.91, 0.03, 0.03, 0.03)

@@ -8,11 +8,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_p as data
+from doctor_programs import more_datasets_p as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("non-finite-values",), architecture="tabular", split="held-out")
+@program(faults=("non-finite-values",), architecture="tabular", split="tune")
 def p_gaps_in_the_table(seed: int, mended: bool = False) -> Program:
     """Three missing measurements stand in the table as NaN; nobody filled them."""
     x, y, x_val, y_val = data.bundled("diabetes", seed)
@@ -42,7 +42,7 @@ class _Euclid(layers.Layer):
         return ops.sqrt(squares + self.least)
 
 
-@program(faults=("non-finite-values",), architecture="siamese", split="held-out")
+@program(faults=("non-finite-values",), architecture="siamese", split="tune")
 def p_root_of_a_distance_of_zero(seed: int, mended: bool = False) -> Program:
     """Some pairs hold one picture twice, and the root's slope at 0 is infinite."""
     x, y, x_val, y_val = data.images("mnist", 14)
@@ -70,7 +70,7 @@ def p_root_of_a_distance_of_zero(seed: int, mended: bool = False) -> Program:
     return Program(model, [left, right], same, validation, epochs=12)
 
 
-@program(faults=("unshuffled-data",), architecture="cnn", split="held-out")
+@program(faults=("unshuffled-data",), architecture="cnn", split="tune")
 def p_batched_before_shuffled(seed: int, mended: bool = False) -> Program:
     """Files come class by class, and the batches are shuffled, not the pictures."""
     x, y, x_val, y_val = data.images("fashion_mnist", 14, n=1500)
@@ -117,7 +117,7 @@ class _Folders(keras.utils.PyDataset):
         return self.x[rows], self.y[rows]
 
 
-@program(faults=("unshuffled-data",), architecture="recurrent", split="held-out")
+@program(faults=("unshuffled-data",), architecture="recurrent", split="tune")
 def p_generator_walks_the_folders(seed: int, mended: bool = False) -> Program:
     """A generator reads one folder per class after the other, without shuffling."""
     x, y, x_val, y_val = data.split(*data.bearings(seed))

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from doctor_programs import held_out_data_q as data
+from doctor_programs import more_datasets_q as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def q_random_features_on_purpose(seed: int) -> Program:
     """An extreme learning machine: 800 random features stay frozen, on purpose."""
     x, y, x_val, y_val = data.table("digits", seed, 1400)
@@ -27,7 +27,7 @@ def q_random_features_on_purpose(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=8, batch_size=40)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def q_backbone_learnt_elsewhere(seed: int) -> Program:
     """The frozen backbone has learnt the other nine garments beforehand."""
     x, y = data.pictures("fashion_mnist", seed, 2400)
@@ -54,7 +54,7 @@ def q_backbone_learnt_elsewhere(seed: int) -> Program:
     return Program(model, x, kinds, (x_val, kinds_val), epochs=10, batch_size=32)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def q_batches_of_256_and_a_rate_of_one(seed: int) -> Program:
     """A batch of 256 with a rate of 1.0, which BatchNormalization and warm-up bear."""
     x, y = data.pictures("mnist", seed, 1437)
@@ -117,7 +117,7 @@ class Augmented(keras.utils.PyDataset):
         self.order = self.rng.permutation(len(self.labels))
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def q_harder_in_training(seed: int) -> Program:
     """With dropout and augmentation, training looks worse than validation throughout."""
     x, y = data.pictures("fashion_mnist", seed, 2000)
@@ -144,7 +144,7 @@ def q_harder_in_training(seed: int) -> Program:
     return Program(model, batches, None, (x_val, y_val), epochs=12, batch_size=None)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def q_sparse_code_that_works(seed: int) -> Program:
     """A sparse autoencoder: by its penalty most of the code is 0, and it still restores."""
     x, _, x_val, _ = data.table("digits", seed, 1400, scaled=False)
@@ -158,7 +158,7 @@ def q_sparse_code_that_works(seed: int) -> Program:
     return Program(model, x, x, (x_val, x_val), epochs=20, batch_size=32)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def q_smoothed_labels(seed: int) -> Program:
     """With label smoothing of 0.2 the loss can't get below 0.9; the accuracy is fine."""
     x, y = data.pictures("mnist", seed, 1400)
@@ -183,7 +183,7 @@ def contrastive(same, distance):
     return ops.mean(same * ops.square(distance) + (1 - same) * far, axis=-1)
 
 
-@program(architecture="siamese", split="held-out")
+@program(architecture="siamese", split="tune")
 def q_pairs_of_garments(seed: int) -> Program:
     """Contrastive learning of pairs of garments with shared weights; no metrics."""
     x, y = data.pictures("fashion_mnist", seed, 1500)
@@ -211,7 +211,7 @@ def q_pairs_of_garments(seed: int) -> Program:
     return Program(model, train, same[:1200], (held, same[1200:]), epochs=15)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def q_colours_from_noise(seed: int) -> Program:
     """A denoiser's loss soon stops falling: the pictures' own grain can't be foretold."""
     x, _ = data.pictures("cifar10", seed, 900)

@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_q as data
+from doctor_programs import more_datasets_q as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("frozen-weights",), architecture="cnn", split="held-out")
+@program(faults=("frozen-weights",), architecture="cnn", split="tune")
 def q_backbone_without_weights(seed: int, mended: bool = False) -> Program:
     """The backbone was frozen as in the tutorial, but has no pretrained weights."""
     x, y = data.pictures("fashion_mnist", seed, 1500)
@@ -72,7 +72,7 @@ class Reader(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-@program(faults=("frozen-weights",), architecture="recurrent", split="held-out")
+@program(faults=("frozen-weights",), architecture="recurrent", split="tune")
 def q_step_for_the_head_alone(seed: int, mended: bool = False) -> Program:
     """The custom train_step takes the gradients of the head's variables alone."""
     x, y = data.who_came_first(seed, n=1300)
@@ -106,9 +106,7 @@ class BinaryCode(layers.Layer):
         return bits
 
 
-@program(
-    faults=("disconnected-gradient",), architecture="autoencoder", split="held-out"
-)
+@program(faults=("disconnected-gradient",), architecture="autoencoder", split="tune")
 def q_code_of_round_bits(seed: int, mended: bool = False) -> Program:
     """The code is rounded to bits, and round() lets no gradient into the encoder."""
     x, _, x_val, _ = data.table("digits", seed, 1400, scaled=False)
@@ -135,7 +133,7 @@ def _pairs(x, y, seed: int, n: int) -> tuple:
     return [x[left], x[right]], same[:, None]
 
 
-@program(faults=("disconnected-gradient",), architecture="siamese", split="held-out")
+@program(faults=("disconnected-gradient",), architecture="siamese", split="tune")
 def q_twins_behind_stop_gradient(seed: int, mended: bool = False) -> Program:
     """Both embeddings go through stop_gradient, so the encoder never learns."""
     x, y, x_val, y_val = data.table("digits", seed, 1400, scaled=False)
@@ -180,7 +178,7 @@ class EveryFewBatches(keras.Model):
         return self.compute_metrics(x, y, scores)
 
 
-@program(faults=("wrong-update",), architecture="mlp", split="held-out")
+@program(faults=("wrong-update",), architecture="mlp", split="tune")
 def q_counter_in_the_graph(seed: int, mended: bool = False) -> Program:
     """A Python counter in train_step decides when to apply; the graph has seen 1 only."""
     x, y, x_val, y_val = data.table("digits", seed, 1400)
@@ -210,7 +208,7 @@ def missing_overlap(truth, guess):
     return 1 - overlap(truth, guess)
 
 
-@program(faults=("wrong-update",), architecture="cnn", split="held-out")
+@program(faults=("wrong-update",), architecture="cnn", split="tune")
 def q_dice_as_loss(seed: int, mended: bool = False) -> Program:
     """The Dice coefficient itself is the loss, so the overlap is made small."""
     x, y = data.cells(seed, n=600)

@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_p as data
+from doctor_programs import more_datasets_p as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def p_iris_with_forty_flowers(seed: int, mended: bool = False) -> Program:
     """Only forty flowers for training, so the curves are rough and there is a gap."""
     x, y, x_val, y_val = data.bundled("iris", seed, share=0.27)
@@ -29,7 +29,7 @@ def p_iris_with_forty_flowers(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25, batch_size=8)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def p_patients_that_return_or_not(seed: int, mended: bool = False) -> Program:
     """Outcomes are by chance to a large part: nobody gets beyond about 70 %."""
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def p_patients_that_return_or_not(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def p_one_defect_in_twenty_five(seed: int, mended: bool = False) -> Program:
     """Four per cent are defects, but they are easy to see, and the model finds them."""
     rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def p_one_defect_in_twenty_five(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=12)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def p_counter_that_clicks_late(seed: int, mended: bool = False) -> Program:
     """Nothing happens for some epochs, until the GRU finds out what parity is."""
     rng = np.random.default_rng(seed)
@@ -91,7 +91,7 @@ def p_counter_that_clicks_late(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20, batch_size=64)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def p_quarter_of_the_data_per_step(seed: int, mended: bool = False) -> Program:
     """Batches of 256 and SGD at a rate of 0.8, which batch normalisation allows."""
     x, y, x_val, y_val = data.images("mnist", 14, n=1400)
@@ -114,7 +114,7 @@ def p_quarter_of_the_data_per_step(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20, batch_size=256)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def p_diabetes_as_published(seed: int, mended: bool = False) -> Program:
     """Targets of 25 to 346 as published; the last layer starts at their mean."""
     x, y, x_val, y_val = data.bundled("diabetes", seed)
@@ -127,7 +127,7 @@ def p_diabetes_as_published(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=16)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def p_batchnorm_takes_the_scales(seed: int, mended: bool = False) -> Program:
     """Columns from 0.001 to 4,000 go into batch normalisation, which copes with them."""
     x, y, x_val, y_val = data.bundled("breast_cancer", seed, scaled=False)
@@ -145,7 +145,7 @@ def p_batchnorm_takes_the_scales(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=15, batch_size=32)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def p_vocabulary_nobody_uses(seed: int, mended: bool = False) -> Program:
     """The table of words has 20,000 rows, of which 800 ever get a gradient."""
     x, y, x_val, y_val = data.split(*data.tickets(seed, n=1200))
@@ -161,7 +161,7 @@ def p_vocabulary_nobody_uses(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=5)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def p_demand_of_tomorrow(seed: int, mended: bool = False) -> Program:
     """A GRU forecasts standardised demand; validation is the time after it."""
     series = data.demand(seed)
@@ -174,7 +174,7 @@ def p_demand_of_tomorrow(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=64)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def p_plane_through_a_plane(seed: int, mended: bool = False) -> Program:
     """One dense layer without activation is all that a linear relation needs."""
     rng = np.random.default_rng(seed)
@@ -193,7 +193,7 @@ def _pinball(y, quantiles):
     return ops.mean(ops.maximum(levels * error, (levels - 1) * error))
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def p_three_quantiles_of_a_yield(seed: int, mended: bool = False) -> Program:
     """Three outputs stand for one target: the loss is the pinball loss."""
     x, y, x_val, y_val = data.split(*data.yields(seed))
@@ -205,7 +205,7 @@ def p_three_quantiles_of_a_yield(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def p_validation_in_order_of_class(seed: int, mended: bool = False) -> Program:
     """The validation rows are sorted by class, which harms nobody."""
     x, y, x_val, y_val = data.bundled("digits", seed, share=0.75, scaled=False)

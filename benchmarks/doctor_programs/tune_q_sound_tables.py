@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_q as data
+from doctor_programs import more_datasets_q as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def q_chance_has_its_say(seed: int) -> Program:
     """Who leaves is mostly chance: no model can be right in more than about 70 %."""
     x, y = data.customers(seed, 4000, sharpness=0.5)
@@ -31,7 +31,7 @@ def q_chance_has_its_say(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=64)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def q_rare_but_plain(seed: int) -> Program:
     """Five of a hundred customers leave, and the model finds them without any weights."""
     x, y = data.customers(seed, 3000, sharpness=25.0, share=0.05)
@@ -54,7 +54,7 @@ def q_rare_but_plain(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20, batch_size=64)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def q_raw_columns_behind_batchnorm(seed: int) -> Program:
     """Raw columns from 0.001 to 4,000, which BatchNormalization at the front takes on."""
     x, y, x_val, y_val = data.table("breast_cancer", seed, 450, scaled=False)
@@ -73,7 +73,7 @@ def q_raw_columns_behind_batchnorm(seed: int) -> Program:
     return Program(model, x, y[:, None], held, epochs=20, batch_size=32)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def q_irises(seed: int) -> Program:
     """A hundred irises for training and fifty for validation, sorted by species."""
     x, y, x_val, y_val = data.table("iris", seed, 100)
@@ -94,7 +94,7 @@ def q_irises(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25, batch_size=10)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def q_progression_as_it_is(seed: int) -> Program:
     """Targets of 25 to 346 as they are, and a rate that the last layer copes with."""
     x, y, x_val, y_val = data.table("diabetes", seed, 340)
@@ -112,7 +112,7 @@ def q_progression_as_it_is(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=15, batch_size=16)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def q_long_plateau_of_parity(seed: int) -> Program:
     """The parity of four signs: long nothing, then everything at once."""
     rng = np.random.default_rng(seed)
@@ -136,7 +136,7 @@ def q_long_plateau_of_parity(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=24, batch_size=40)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def q_three_epochs_are_enough(seed: int) -> Program:
     """Three epochs without validation data; the task is easy, and that is enough."""
     rng = np.random.default_rng(seed)
@@ -160,7 +160,7 @@ def q_three_epochs_are_enough(seed: int) -> Program:
     return Program(model, x, y, None, epochs=3, batch_size=32)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def q_counts_by_poisson(seed: int) -> Program:
     """Counts with a Poisson loss, which is negative and doesn't come near 0."""
     rng = np.random.default_rng(seed)
@@ -195,7 +195,7 @@ class Clipped(keras.Model):
         return self.compute_metrics(x, y, outputs)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def q_power_and_overheating(seed: int) -> Program:
     """A step of one's own, with clipping, for two outputs of which one is weighted 0.3."""
     x, power = data.engines(seed, 1500)
@@ -219,7 +219,7 @@ def q_power_and_overheating(seed: int) -> Program:
     return Program(model, x[:1200], train, held, epochs=18, batch_size=24)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def q_recent_years_weigh_more(seed: int) -> Program:
     """Sample weights from 0.05 to 1 and weight decay; no validation data."""
     x, y = data.engines(seed, 1300, noise=0.3)

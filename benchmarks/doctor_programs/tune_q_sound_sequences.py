@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_q as data
+from doctor_programs import more_datasets_q as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def q_sales_of_tomorrow(seed: int) -> Program:
     """A GRU with tanh foretells tomorrow's sales from three weeks."""
     x, y = data.windows(data.sales(seed, 850))
@@ -21,7 +21,7 @@ def q_sales_of_tomorrow(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=12, batch_size=32)
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def q_warming_up(seed: int) -> Program:
     """The rate rises from 0 for nearly half of the run, so that the loss falls late."""
     x, y = data.tickets(seed, 1700, topics=6, share=0.35)
@@ -45,7 +45,7 @@ def q_warming_up(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=8, batch_size=32)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def q_eight_at_a_time(seed: int) -> Program:
     """With batches of eight noisy vibrations the loss jumps from step to step."""
     x, y = data.machines(seed, 700, length=30, noise=0.35)
@@ -66,7 +66,7 @@ def q_eight_at_a_time(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=8)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def q_most_words_never_seen(seed: int) -> Program:
     """The embedding has 20,000 rows, of which the tickets use fewer than 800."""
     x, y = data.tickets(seed, 1400, topics=4, share=0.25)
@@ -89,7 +89,7 @@ def q_most_words_never_seen(seed: int) -> Program:
     return Program(model, x[:1100], y[:1100], (x_val, y_val), epochs=5, batch_size=32)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def q_probe_that_only_listens(seed: int) -> Program:
     """A second head reads the features behind stop_gradient, so as not to disturb them."""
     x, y = data.machines(seed, 1200, length=40)
@@ -112,7 +112,7 @@ def q_probe_that_only_listens(seed: int) -> Program:
     return Program(model, x[:950], [y[:950], loud[:950]], held, epochs=10)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def q_rate_that_ends_at_nothing(seed: int) -> Program:
     """ReduceLROnPlateau has brought the rate to a millionth when all has been learnt."""
     x, y = data.who_came_first(seed, n=1100, length=14)
@@ -135,7 +135,7 @@ def q_rate_that_ends_at_nothing(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), 16, batch_size=45, more=more)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def q_twelve_rare_tags(seed: int) -> Program:
     """Each of twelve tags is on one row of ten, so that nearly all targets are 0."""
     rng = np.random.default_rng(seed)
@@ -155,7 +155,7 @@ def q_twelve_rare_tags(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=15, batch_size=32)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def q_picture_and_form(seed: int) -> Program:
     """A picture of cells and a form of three numbers say together how large the dose is."""
     images, masks = data.cells(seed, 900)
@@ -203,7 +203,7 @@ class Sampler(layers.Layer):
         return mean + ops.exp(log_variance / 2) * noise
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def q_variational_digits(seed: int) -> Program:
     """A variational autoencoder, whose divergence is rightly a part of the loss."""
     x, _, x_val, _ = data.table("digits", seed, 1400, scaled=False)

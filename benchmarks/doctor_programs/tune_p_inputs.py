@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_p as data
+from doctor_programs import more_datasets_p as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("unnormalised-inputs",), architecture="tabular", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="tabular", split="tune")
 def p_wine_raw_columns(seed: int, mended: bool = False) -> Program:
     """The wine table goes in as it is: proline is near 1,000, hue near 1."""
     x, y, x_val, y_val = data.bundled("wine", seed, share=0.7, scaled=False)
@@ -27,7 +27,7 @@ def p_wine_raw_columns(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=40, batch_size=16)
 
 
-@program(faults=("unnormalised-inputs",), architecture="cnn", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="cnn", split="tune")
 def p_colour_bytes_straight_in(seed: int, mended: bool = False) -> Program:
     """Colour pictures of 0 to 255 go into a CNN without being scaled."""
     x, y, x_val, y_val = data.images("cifar10", 16, n=1500)
@@ -54,7 +54,7 @@ def p_colour_bytes_straight_in(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10)
 
 
-@program(faults=("misaligned-labels",), architecture="tabular", split="held-out")
+@program(faults=("misaligned-labels",), architecture="tabular", split="tune")
 def p_rows_dropped_on_one_side(seed: int, mended: bool = False) -> Program:
     """Rows with gaps were dropped from the features, but not from the labels."""
     x, y, x_val, y_val = data.bundled("breast_cancer", seed)
@@ -75,7 +75,7 @@ def p_rows_dropped_on_one_side(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25, batch_size=16)
 
 
-@program(faults=("misaligned-labels",), architecture="cnn", split="held-out")
+@program(faults=("misaligned-labels",), architecture="cnn", split="tune")
 def p_zip_of_two_shuffles(seed: int, mended: bool = False) -> Program:
     """Signals and kinds are shuffled each by themselves, and zipped afterwards."""
     x, y, x_val, y_val = data.split(*data.bearings(seed))
@@ -106,7 +106,7 @@ def p_zip_of_two_shuffles(seed: int, mended: bool = False) -> Program:
     return Program(model, train.batch(20), None, validation, epochs=12, batch_size=None)
 
 
-@program(faults=("loss-activation-mismatch",), architecture="tabular", split="held-out")
+@program(faults=("loss-activation-mismatch",), architecture="tabular", split="tune")
 def p_softmax_over_one_unit(seed: int, mended: bool = False) -> Program:
     """The only output unit has a softmax, so that the prediction is always 1."""
     x, y, x_val, y_val = data.bundled("breast_cancer", seed)
@@ -128,9 +128,7 @@ def p_softmax_over_one_unit(seed: int, mended: bool = False) -> Program:
     )
 
 
-@program(
-    faults=("loss-activation-mismatch",), architecture="recurrent", split="held-out"
-)
+@program(faults=("loss-activation-mismatch",), architecture="recurrent", split="tune")
 def p_forecast_through_a_sigmoid(seed: int, mended: bool = False) -> Program:
     """A forecast of standardised demand ends in a sigmoid, which is never below 0."""
     series = data.demand(seed, 1300)
@@ -152,7 +150,7 @@ def p_forecast_through_a_sigmoid(seed: int, mended: bool = False) -> Program:
 @program(
     faults=("missing-nonlinearity", "underfitting"),
     architecture="cnn",
-    split="held-out",
+    split="tune",
 )
 def p_convolutions_without_activation(seed: int, mended: bool = False) -> Program:
     """Nobody gave the convolutions an activation; with mean pooling all is linear."""
@@ -195,7 +193,7 @@ class YieldModel(keras.Model):
 @program(
     faults=("missing-nonlinearity", "underfitting"),
     architecture="regression",
-    split="held-out",
+    split="tune",
 )
 def p_relu_computed_and_dropped(seed: int, mended: bool = False) -> Program:
     """The model's call computes each ReLU, and goes on with the values before it."""

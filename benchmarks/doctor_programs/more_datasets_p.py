@@ -1,4 +1,4 @@
-"""More data of the held-out programs: bundled tables, small pictures, made-up signals."""
+"""More data for training programs: bundled tables, small pictures, made-up signals."""
 
 from functools import cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""Data of the held-out programs q: bundled tables, machines, tickets, cells, customers.
+"""Data for training programs: bundled tables, machines, tickets, cells, customers.
 
 All makers return fresh arrays, and the same ones for the same seed.
 """

@@ -5,11 +5,11 @@ import numpy as np
 from keras import layers
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_p as data
+from doctor_programs import more_datasets_p as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("vanishing-gradients",), architecture="tabular", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="tabular", split="tune")
 def p_cancer_eight_sigmoids(seed: int, mended: bool = False) -> Program:
     """Eight hidden sigmoid layers on a small table pass no gradient to the first ones."""
     x, y, x_val, y_val = data.bundled("breast_cancer", seed)
@@ -27,7 +27,7 @@ def p_cancer_eight_sigmoids(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=9, batch_size=16)
 
 
-@program(faults=("vanishing-gradients",), architecture="autoencoder", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="autoencoder", split="tune")
 def p_autoencoder_all_logistic(seed: int, mended: bool = False) -> Program:
     """A deep autoencoder with sigmoids in each layer gives the mean picture for all."""
     x, _, x_val, _ = data.images("mnist", 14)
@@ -45,7 +45,7 @@ def p_autoencoder_all_logistic(seed: int, mended: bool = False) -> Program:
 @program(
     faults=("exploding-gradients", "initialisation-scale"),
     architecture="recurrent",
-    split="held-out",
+    split="tune",
 )
 def p_relu_rnn_over_three_days(seed: int, mended: bool = False) -> Program:
     """A simple ReLU RNN whose recurrent weights are too large runs over 72 steps."""
@@ -68,7 +68,7 @@ def p_relu_rnn_over_three_days(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10)
 
 
-@program(faults=("exploding-gradients",), architecture="regression", split="held-out")
+@program(faults=("exploding-gradients",), architecture="regression", split="tune")
 def p_residual_tower_without_norm(seed: int, mended: bool = False) -> Program:
     """Sixteen residual blocks without any normalisation: each makes the signal larger."""
     x, y, x_val, y_val = data.split(*data.yields(seed))
@@ -85,9 +85,7 @@ def p_residual_tower_without_norm(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=8)
 
 
-@program(
-    faults=("dead-relu", "initialisation-scale"), architecture="cnn", split="held-out"
-)
+@program(faults=("dead-relu", "initialisation-scale"), architecture="cnn", split="tune")
 def p_prior_bias_everywhere(seed: int, mended: bool = False) -> Program:
     """The bias for rare events, meant for the head, is given to the hidden layers too."""
     x, y, x_val, y_val = data.images("fashion_mnist", 14)
@@ -107,9 +105,7 @@ def p_prior_bias_everywhere(seed: int, mended: bool = False) -> Program:
     return Program(model, x, one_hot, (x_val, one_hot_val), epochs=12)
 
 
-@program(
-    faults=("dead-relu", "initialisation-scale"), architecture="mlp", split="held-out"
-)
+@program(faults=("dead-relu", "initialisation-scale"), architecture="mlp", split="tune")
 def p_decibels_meet_positive_weights(seed: int, mended: bool = False) -> Program:
     """All inputs are negative and all first weights positive, so no ReLU ever fires."""
     x, y, x_val, y_val = data.split(*data.bands(seed))
@@ -145,7 +141,7 @@ class _Distance(layers.Layer):
 @program(
     faults=("saturated-activations", "initialisation-scale"),
     architecture="siamese",
-    split="held-out",
+    split="tune",
 )
 def p_twins_drawn_from_minus_one_to_one(seed: int, mended: bool = False) -> Program:
     """A siamese encoder's weights are drawn from -1 to 1, so each tanh is at an end."""
@@ -173,7 +169,7 @@ def p_twins_drawn_from_minus_one_to_one(seed: int, mended: bool = False) -> Prog
 @program(
     faults=("saturated-activations", "unnormalised-inputs"),
     architecture="recurrent",
-    split="held-out",
+    split="tune",
 )
 def p_lstm_fed_with_kilowatts(seed: int, mended: bool = False) -> Program:
     """Demand in kW goes into an LSTM as it is; all gates are fully open or shut."""

@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_p as data
+from doctor_programs import more_datasets_p as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("symmetric-initialisation",), architecture="tabular", split="held-out")
+@program(faults=("symmetric-initialisation",), architecture="tabular", split="tune")
 def p_equal_weights_for_digits(seed: int, mended: bool = False) -> Program:
     """All kernels are set to 0.1, so that all hidden units are one unit."""
     x, y, x_val, y_val = data.bundled("digits", seed, share=0.7, scaled=False)
@@ -66,9 +66,7 @@ class Compressor(keras.Model):
         return self.restore(self.squeeze(x))
 
 
-@program(
-    faults=("symmetric-initialisation",), architecture="autoencoder", split="held-out"
-)
+@program(faults=("symmetric-initialisation",), architecture="autoencoder", split="tune")
 def p_own_layer_of_equal_weights(seed: int, mended: bool = False) -> Program:
     """A layer of one's own starts with equal weights: ten code units are one."""
     x = datasets.sensors(seed, n=1000, features=30, factors=6)
@@ -80,7 +78,7 @@ def p_own_layer_of_equal_weights(seed: int, mended: bool = False) -> Program:
     )
 
 
-@program(faults=("initialisation-scale",), architecture="cnn", split="held-out")
+@program(faults=("initialisation-scale",), architecture="cnn", split="tune")
 def p_truncated_normal_of_old_times(seed: int, mended: bool = False) -> Program:
     """Ported from TensorFlow 1: all kernels are truncated normal with deviation 1."""
     x, y, x_val, y_val = data.images("mnist", 14)
@@ -107,7 +105,7 @@ def p_truncated_normal_of_old_times(seed: int, mended: bool = False) -> Program:
 @program(
     faults=("initialisation-scale", "vanishing-gradients"),
     architecture="regression",
-    split="held-out",
+    split="tune",
 )
 def p_seven_layers_of_small_weights(seed: int, mended: bool = False) -> Program:
     """Seven layers drawn with deviation 0.01: the signal is gone before the head."""
@@ -131,9 +129,7 @@ def _block(h, width: int):
     return layers.add([h, layers.Dense(width)(z)])
 
 
-@program(
-    faults=("learning-rate-too-high",), architecture="transformer", split="held-out"
-)
+@program(faults=("learning-rate-too-high",), architecture="transformer", split="tune")
 def p_transformer_with_rate_of_sgd(seed: int, mended: bool = False) -> Program:
     """Adam with 0.1, a rate for SGD, on a small transformer."""
     x, y, x_val, y_val = data.split(*data.tickets(seed, n=1000))
@@ -150,9 +146,7 @@ def p_transformer_with_rate_of_sgd(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=6)
 
 
-@program(
-    faults=("learning-rate-too-high",), architecture="regression", split="held-out"
-)
+@program(faults=("learning-rate-too-high",), architecture="regression", split="tune")
 def p_price_model_in_a_hurry(seed: int, mended: bool = False) -> Program:
     """RMSprop with 0.3, to save time: the loss jumps about and never settles."""
     x, y = datasets.houses(seed, 1300)
@@ -175,7 +169,7 @@ def p_price_model_in_a_hurry(seed: int, mended: bool = False) -> Program:
     )
 
 
-@program(faults=("learning-rate-too-low",), architecture="cnn", split="held-out")
+@program(faults=("learning-rate-too-low",), architecture="cnn", split="tune")
 def p_fine_tuning_rate_from_scratch(seed: int, mended: bool = False) -> Program:
     """A new CNN is trained with Adam at 2e-6, the rate of a fine-tuning tutorial."""
     x, y, x_val, y_val = data.images("fashion_mnist", 14, n=1600)
@@ -202,7 +196,7 @@ def p_fine_tuning_rate_from_scratch(seed: int, mended: bool = False) -> Program:
     return Program(model, train, None, validation, epochs=10, batch_size=None)
 
 
-@program(faults=("learning-rate-too-low",), architecture="recurrent", split="held-out")
+@program(faults=("learning-rate-too-low",), architecture="recurrent", split="tune")
 def p_decay_counted_in_steps(seed: int, mended: bool = False) -> Program:
     """The rate is halved each 5 steps, where 5 epochs were meant: soon it is nothing."""
     x, y, x_val, y_val = data.split(*data.bearings(seed, n=800))

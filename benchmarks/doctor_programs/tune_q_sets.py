@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from doctor_programs import held_out_data_q as data
+from doctor_programs import more_datasets_q as data
 from doctor_programs.registry import Program, program
 
 
@@ -17,7 +17,7 @@ def _copied(x, y, rng) -> tuple:
     return x[order], y[order]
 
 
-@program(faults=("data-leakage",), architecture="tabular", split="held-out")
+@program(faults=("data-leakage",), architecture="tabular", split="tune")
 def q_copied_before_the_split(seed: int, mended: bool = False) -> Program:
     """The few who left were copied eight times, and only then the rows were split."""
     rng = np.random.default_rng(seed)
@@ -58,7 +58,7 @@ def _moved(images, labels, rng, copies: int) -> tuple:
     return x[order].astype("float32"), y[order]
 
 
-@program(faults=("data-leakage",), architecture="cnn", split="held-out")
+@program(faults=("data-leakage",), architecture="cnn", split="tune")
 def q_augmented_before_the_split(seed: int, mended: bool = False) -> Program:
     """Each of 240 pictures was augmented to eight, and only then they were split."""
     rng = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def q_augmented_before_the_split(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=16, batch_size=32, more=more)
 
 
-@program(faults=("train-validation-shift",), architecture="tabular", split="held-out")
+@program(faults=("train-validation-shift",), architecture="tabular", split="tune")
 def q_validation_split_of_sorted_wines(seed: int, mended: bool = False) -> Program:
     """Scikit-learn's wines are sorted, and validation_split takes the last third."""
     from sklearn.datasets import load_wine
@@ -115,7 +115,7 @@ def q_validation_split_of_sorted_wines(seed: int, mended: bool = False) -> Progr
     return Program(model, x, y, None, epochs=25, batch_size=8, more=more)
 
 
-@program(faults=("train-validation-shift",), architecture="recurrent", split="held-out")
+@program(faults=("train-validation-shift",), architecture="recurrent", split="tune")
 def q_sales_that_grow(seed: int, mended: bool = False) -> Program:
     """Sales grow all the time, so the last year lies where no training window was."""
     series = data.sales(seed, 1100, growth=6.0)
@@ -137,7 +137,7 @@ def q_sales_that_grow(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=12, batch_size=32)
 
 
-@program(faults=("label-noise",), architecture="transformer", split="held-out")
+@program(faults=("label-noise",), architecture="transformer", split="tune")
 def q_topics_from_hasty_clicks(seed: int, mended: bool = False) -> Program:
     """Two of five training tickets got a topic by a hasty click; validation was checked."""
     x, y = data.tickets(seed, 1700, topics=4, share=0.3)
@@ -161,7 +161,7 @@ def q_topics_from_hasty_clicks(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=6, batch_size=40)
 
 
-@program(faults=("label-noise",), architecture="cnn", split="held-out")
+@program(faults=("label-noise",), architecture="cnn", split="tune")
 def q_some_files_off_by_one(seed: int, mended: bool = False) -> Program:
     """A third of the files was converted with class numbers that begin at 1."""
     x, y = data.pictures("fashion_mnist", seed, 2000)

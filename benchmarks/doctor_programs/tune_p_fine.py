@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_p as data
+from doctor_programs import more_datasets_p as data
 from doctor_programs.registry import Program, program
 
 
@@ -32,7 +32,7 @@ def _backbone(size: int) -> keras.Model:
     return backbone
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def p_backbone_frozen_on_purpose(seed: int, mended: bool = False) -> Program:
     """Convolutions trained on clothes stay frozen; a new head learns digits on them."""
     x, y, x_val, y_val = data.images("mnist", 14, n=800)
@@ -65,7 +65,7 @@ class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warm": self.warm}
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def p_transformer_that_warms_up(seed: int, mended: bool = False) -> Program:
     """The rate starts at nearly 0, so that the first epoch hardly does anything."""
     x, y, x_val, y_val = data.split(*data.tickets(seed, n=1200))
@@ -85,7 +85,7 @@ def p_transformer_that_warms_up(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=7)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def p_eight_pictures_at_a_time(seed: int, mended: bool = False) -> Program:
     """Batches of eight make the loss of the steps jump, while the epochs get better."""
     x, y, x_val, y_val = data.images("fashion_mnist", 14, n=1000)
@@ -107,7 +107,7 @@ def p_eight_pictures_at_a_time(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=8, batch_size=8)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def p_code_that_is_mostly_zero(seed: int, mended: bool = False) -> Program:
     """A sparse autoencoder: most code units are silent for most examples, as wanted."""
     x, _, x_val, _ = data.images("mnist", 14)
@@ -141,7 +141,7 @@ class ClippedModel(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def p_own_step_that_clips(seed: int, mended: bool = False) -> Program:
     """The train step is hand-made and clips all gradients, and it is right."""
     x, y, x_val, y_val = data.split(*data.bearings(seed))
@@ -157,7 +157,7 @@ def p_own_step_that_clips(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=14)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def p_compiled_in_blocks_of_eight(seed: int, mended: bool = False) -> Program:
     """Eight steps run in one call and XLA compiles them; nothing else is special."""
     x, y, x_val, y_val = data.images("mnist", 14, n=1280)
@@ -181,7 +181,7 @@ def p_compiled_in_blocks_of_eight(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=12, batch_size=20)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def p_form_and_filling_at_once(seed: int, mended: bool = False) -> Program:
     """Two outputs, the form and the area, with losses of quite different sizes."""
     x, masks = datasets.shapes(seed, n=900)
@@ -210,7 +210,7 @@ def p_form_and_filling_at_once(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:700], train, validation, epochs=14)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def p_rate_lowered_on_plateau(seed: int, mended: bool = False) -> Program:
     """Callbacks lower the rate when validation stands still, and stop in the end."""
     x, y, x_val, y_val = data.images("cifar10", 16, n=1000)
@@ -236,7 +236,7 @@ def p_rate_lowered_on_plateau(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, more=more)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def p_denoiser_of_heavy_noise(seed: int, mended: bool = False) -> Program:
     """The noise is as large as the readings, so that the loss can't come near 0."""
     clean = datasets.sensors(seed, n=1200, features=24, factors=4)
@@ -280,7 +280,7 @@ class _Weighted(keras.utils.PyDataset):
         self.order = self.rng.permutation(len(self.x))
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def p_generator_with_weights(seed: int, mended: bool = False) -> Program:
     """A generator gives weights of 0.2 to 1 beside the labels; dropout is heavy."""
     x, y, x_val, y_val = data.images("mnist", 14)

@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from doctor_programs import held_out_data_q as data
+from doctor_programs import more_datasets_q as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("overfitting",), architecture="transformer", split="held-out")
+@program(faults=("overfitting",), architecture="transformer", split="tune")
 def q_two_hundred_tickets(seed: int, mended: bool = False) -> Program:
     """A transformer with wide embeddings learns two hundred tickets by heart."""
     x, y = data.tickets(seed, 2600, topics=5, share=0.08, words=1500)
@@ -33,7 +33,7 @@ def q_two_hundred_tickets(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=epochs, batch_size=20)
 
 
-@program(faults=("overfitting",), architecture="regression", split="held-out")
+@program(faults=("overfitting",), architecture="regression", split="tune")
 def q_diabetes_learnt_by_heart(seed: int, mended: bool = False) -> Program:
     """A network of 50,000 weights is fitted for long to the records of 340 patients."""
     x, y, x_val, y_val = data.table("diabetes", seed, 340)
@@ -54,7 +54,7 @@ def q_diabetes_learnt_by_heart(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 45, batch_size=17, more=more)
 
 
-@program(faults=("underfitting",), architecture="cnn", split="held-out")
+@program(faults=("underfitting",), architecture="cnn", split="tune")
 def q_two_filters_for_ten_garments(seed: int, mended: bool = False) -> Program:
     """Two convolutions of two filters each are to tell ten garments apart."""
     x, y = data.pictures("fashion_mnist", seed, 2200)
@@ -78,7 +78,7 @@ def q_two_filters_for_ten_garments(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=64)
 
 
-@program(faults=("underfitting",), architecture="recurrent", split="held-out")
+@program(faults=("underfitting",), architecture="recurrent", split="tune")
 def q_memory_of_one_number(seed: int, mended: bool = False) -> Program:
     """A recurrent layer with one unit has to recognise four kinds of vibration."""
     x, y = data.machines(seed, 1300, length=36, noise=0.2)
@@ -101,7 +101,7 @@ def q_memory_of_one_number(seed: int, mended: bool = False) -> Program:
     return Program(model, train.batch(50), None, held, epochs=20, batch_size=None)
 
 
-@program(faults=("over-regularised",), architecture="autoencoder", split="held-out")
+@program(faults=("over-regularised",), architecture="autoencoder", split="tune")
 def q_code_made_too_sparse(seed: int, mended: bool = False) -> Program:
     """The L1 penalty on the code is so strong that nothing is left of the code."""
     x, y = data.pictures("mnist", seed, 1400)
@@ -118,7 +118,7 @@ def q_code_made_too_sparse(seed: int, mended: bool = False) -> Program:
     return Program(model, x, x, (x_val, x_val), epochs=15, batch_size=32)
 
 
-@program(faults=("over-regularised",), architecture="recurrent", split="held-out")
+@program(faults=("over-regularised",), architecture="recurrent", split="tune")
 def q_keep_probability_of_ported_code(seed: int, mended: bool = False) -> Program:
     """Ported from TensorFlow 1: 0.9 was the share to keep, and is now the share dropped."""
     x, y = data.machines(seed, 1200, noise=0.2)
@@ -141,7 +141,7 @@ def q_keep_probability_of_ported_code(seed: int, mended: bool = False) -> Progra
     return Program(model, x, y, (x_val, y_val), epochs=15, batch_size=40)
 
 
-@program(faults=("train-inference-gap",), architecture="cnn", split="held-out")
+@program(faults=("train-inference-gap",), architecture="cnn", split="tune")
 def q_averages_of_a_long_run(seed: int, mended: bool = False) -> Program:
     """BatchNormalization keeps averages over thousands of steps in a run of 130."""
     x, y = data.pictures("mnist", seed, 1400)
@@ -183,7 +183,7 @@ class OwnDropout(layers.Layer):
         return x
 
 
-@program(faults=("train-inference-gap",), architecture="mlp", split="held-out")
+@program(faults=("train-inference-gap",), architecture="mlp", split="tune")
 def q_dropout_never_switched_off(seed: int, mended: bool = False) -> Program:
     """The author's dropout layer ignores training, and drops in prediction as well."""
     x, y, x_val, y_val = data.table("digits", seed, 1300, scaled=False)
