@@ -207,7 +207,11 @@ def _too_high(view: View) -> Iterator[Finding]:
     if view.learns_well and not view.became_non_finite and not (unusual and short):
         return
     is_sure = large or worse >= 0.5 or (unusual and jump > 3)
-    if sum(signs) < 2 or not is_sure:
+    # Where steps are as long as the rate, whatever the gradient, and a run stays behind,
+    # a rate far beyond the usual ones is sign enough.
+    is_adaptive = str(view.optimizer.get("class")) not in USUAL_RATES
+    is_extreme = is_adaptive and rate > 3 * USUAL_RATE and not view.learns_well
+    if not is_extreme and (sum(signs) < 2 or not is_sure):
         return
     confidence = 0.35 + 0.15 * sum(signs) + (0.1 if unusual else 0.0)
     if first_norm(view) > HUGE_NORM and not unusual:
