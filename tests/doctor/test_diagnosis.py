@@ -110,6 +110,56 @@ def test_scalars_alone_are_enough_for_some():
     assert diagnose(scalars()) == []
 
 
+def described(**facts):
+    """Return a record whose loss falls, with some facts."""
+    record = scalars(epoch_loss=[1.0, 0.9, 0.8])
+    record.facts = facts
+    return record
+
+
+def test_a_softmax_behind_a_softmax():
+    links = [["in|InputLayer|", "dense|Dense|relu"], ["dense|Dense|relu", ""]]
+
+    def named(activation):
+        links[1][1] = f"head|Dense|{activation}"
+        last = [links[1][1], "last|Softmax|softmax"]
+        record = described(model={"links": [*links, last]})
+        return [f.fault for f in diagnose(record)]
+
+    assert "loss-activation-mismatch" in named("softmax")
+    assert "loss-activation-mismatch" not in named("")
+
+
+def test_why_a_variable_has_no_gradient():
+    def named(without, not_given, tapped=("one", "two")):
+        names = ("one", "two")
+        layers = [
+            {
+                "name": name,
+                "class": "Dense",
+                "trainable": True,
+                "variables": [{"path": f"{name}/kernel", "name": "kernel"}],
+            }
+            for name in names
+        ]
+        paths = [f"{name}/kernel" for name in names]
+        model = {"layers": layers, "trainable_variables": paths}
+        record = described(
+            model=model,
+            without_gradient=without,
+            not_given=not_given,
+            tapped=dict.fromkeys(tapped, "relu"),
+        )
+        found = [f for f in diagnose(record) if f.severity != "note"]
+        return [(f.fault, f.where.variable) for f in found]
+
+    one = ["one/kernel"]
+    assert named(one, []) == [("disconnected-gradient", "one/kernel")]
+    assert named(one, one) == [("frozen-weights", "one/kernel")]
+    assert named(one, one, tapped=("one",)) == [("wrong-update", "one/kernel")]
+    assert named(one, one, tapped=("two",)) == [("disconnected-gradient", "one/kernel")]
+
+
 def test_causes_stand_before_symptoms():
     def finding(fault, severity="error", confidence=0.9):
         evidence = (Evidence("rule"),)

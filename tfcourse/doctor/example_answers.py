@@ -32,13 +32,14 @@ def agreement(
 
     For each side: leaving one out ("train", "validation"), and from the one side to the
     other ("across"). Shares of right labels, or of explained variance, with the share
-    that the largest class (0 for values) gets by itself.
+    that the largest class (0 for values) gets by itself. Of targets as large as images,
+    random mixtures of their entries are told ("reduced").
     """
     record: dict[str, Any] = {}
     prepared: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     like: Points | None = None
     for side in ("train", "validation"):
-        arrays = [array for array in inputs.get(side, [])]
+        arrays = inputs.get(side, [])
         if not arrays or not targets.get(side):
             continue
         target = targets[side][0]

@@ -72,21 +72,22 @@ def overlap(train: list[np.ndarray], validation: list[np.ndarray]) -> dict[str, 
     if queries is None or queries.scaled.shape[1] != scaled.shape[1]:
         return record
     others = queries.scaled[:NUM_COMPARED]
-    to_train = np.sqrt(distances(others, scaled).min(axis=1, initial=np.inf))
+    to_train = np.sqrt(distances(others, scaled))
+    nearest = to_train.min(axis=1, initial=np.inf)
     among = distances(others, others)
     np.fill_diagonal(among, np.inf)
     typical = np.sqrt(np.median(among.min(axis=1, initial=np.inf)))
     record["num_compared"] = len(scaled)
     record["num_queries"] = len(others)
-    record["near"] = int((to_train < 0.1 * typical).sum())
+    record["near"] = int((nearest < 0.1 * typical).sum())
     record["near_in_validation"] = int(
         (np.sqrt(among.min(axis=1, initial=np.inf)) < 0.1 * typical).sum()
     )
-    record["copies"] = num_with_copies(np.sqrt(distances(others, scaled)))
+    record["copies"] = num_with_copies(to_train)
     # Once more as they are: scaled up, the noise in a dark margin hides a copy.
     if several_directions(points.spread):
-        to_train = distances(others * points.spread, scaled * points.spread)
-        record["copies"] = max(record["copies"], num_with_copies(np.sqrt(to_train)))
+        unscaled = distances(others * points.spread, scaled * points.spread)
+        record["copies"] = max(record["copies"], num_with_copies(np.sqrt(unscaled)))
     record["num_features"] = scaled.shape[1]
     record["levels"] = num_levels(scaled)
     record["distinct_share"] = max(

@@ -13,7 +13,9 @@ from tfcourse.doctor.rules.making import make
 from tfcourse.doctor.rules.updates import no_update
 from tfcourse.doctor.view import View, as_dict, late, number
 
-MAX_TAPPED = 64  # Of more layers only a choice is looked at.
+# Of more layers Recorder looks at a choice only: `observation.MAX_LAYERS`, which can't be
+# imported without TensorFlow.
+MAX_TAPPED = 64
 
 
 def find(view: View) -> Iterator[Finding]:
