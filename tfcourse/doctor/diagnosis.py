@@ -15,6 +15,7 @@ from tfcourse.doctor.rules import (
     modes,
     reach,
     signals,
+    steps,
     structure,
     updates,
 )
@@ -27,6 +28,7 @@ FAMILIES: tuple[Callable[[View], Iterator[Finding]], ...] = (
     data.find,
     labels.find,
     reach.find,
+    steps.find,
     updates.find,
     signals.find,
     modes.find,
@@ -123,6 +125,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
         "loss-activation-mismatch",
     ),
     "class-imbalance": ("misaligned-labels",),
+    "wrong-metric": ("loss-activation-mismatch", "class-imbalance"),
     "train-inference-gap": ("unshuffled-data",),
     # What the model can't give at all, it can't give on validation data.
     "train-validation-shift": ("loss-activation-mismatch",),

@@ -1,38 +1,50 @@
 """Writes ordinary TensorBoard summaries without TensorFlow's summary operations.
 
-One event holds all values of a step, so that a sample costs one write.
+One event holds all values of a step, so that a sample costs one write. TensorFlow's own
+writer of records is used, not TensorBoard's: that one computes checksums in Python, in a
+thread that takes its time from the training.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import socket
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
 from tensorboard.plugins.text import metadata as text_metadata
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from tfcourse.errors import UserError
 
 PLUGIN_NAME = "doctor"
 NUM_BINS = 30
 SUFFIX = ".doctor"
+FLUSH_SECONDS = 15.0  # What is seen of a run in progress is at most so old.
+_numbers = itertools.count()
 
 
 class EventLog:
     """An event file in a folder, made on the first write.
 
+    A disk that is full later ends the recording with a warning, not the training.
+
     Raises:
-        UserError: If the folder can't be written.
+        UserError: If the folder can't be written at the start.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._writer: EventFileWriter | None = None
+        self._writer: tf.io.TFRecordWriter | None = None
+        self._last_flush = time.monotonic()
+        self._failed = False
         self._values: dict[int, list[Any]] = {}
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -90,8 +102,14 @@ class EventLog:
         )
         self._write(event)
 
+    def flush_if_due(self) -> None:
+        """Bring everything to the disk if the last time was long ago."""
+        if time.monotonic() - self._last_flush > FLUSH_SECONDS:
+            self.flush()
+
     def flush(self) -> None:
         """Bring everything to the disk."""
+        self._last_flush = time.monotonic()
         for step in sorted(self._values):
             summary = summary_pb2.Summary(value=self._values[step])
             self._write(
@@ -99,13 +117,13 @@ class EventLog:
             )
         self._values.clear()
         if self._writer is not None:
-            self._writer.flush()
+            self._try(self._writer.flush)
 
     def close(self) -> None:
         """Flush and close the file; a later write opens another."""
         self.flush()
         if self._writer is not None:
-            self._writer.close()
+            self._try(self._writer.close)
             self._writer = None
 
     def _add_tensor(self, tag: str, text: str, metadata: Any, step: int) -> None:
@@ -119,16 +137,43 @@ class EventLog:
         self._values.setdefault(step, []).extend(values)
 
     def _write(self, event: Any) -> None:
-        if self._writer is None:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self._writer = EventFileWriter(str(self.folder), filename_suffix=SUFFIX)
-            except OSError as error:
-                raise UserError(
-                    f"cannot write the recording into {self.folder}: {error.strerror}; "
-                    "give Recorder a folder that you may write to"
-                ) from error
-        self._writer.add_event(event)
+        if self._failed:
+            return
+        writer = self._writer
+        if writer is None:
+            self._writer = writer = tf.io.TFRecordWriter(str(self._new_file()))
+            version = event_pb2.Event(
+                wall_time=time.time(), file_version="brain.Event:2"
+            )
+            self._try(lambda: writer.write(version.SerializeToString()))
+        self._try(lambda: writer.write(event.SerializeToString()))
+
+    def _new_file(self) -> Path:
+        name = (
+            f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}."
+            f"{os.getpid()}.{next(_numbers)}{SUFFIX}"
+        )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).touch()
+        except OSError as error:
+            raise UserError(
+                f"cannot write the recording into {self.folder}: {error.strerror}; "
+                "give Recorder a folder that you may write to"
+            ) from error
+        return self.folder / name
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except tf.errors.OpError as error:
+            if not self._failed:
+                warnings.warn(
+                    f"the recording in {self.folder} ends here ({error.message}); the "
+                    "training goes on",
+                    stacklevel=2,
+                )
+            self._failed = True
 
 
 def histogram_proto(values: np.ndarray) -> Any:

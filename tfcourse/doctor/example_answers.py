@@ -133,7 +133,8 @@ def leave_one_out(points: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
     # The hat matrix of ridge regression gives all left-out predictions at once.
     kernel = points @ points.T / points.shape[1]
     centred = answers - answers.mean(axis=0)
-    hat = kernel @ np.linalg.inv(kernel + 0.1 * np.eye(len(points)))
+    ridge = 0.1 * np.eye(len(points), dtype=kernel.dtype)
+    hat = np.linalg.solve(kernel + ridge, kernel)  # Both commute.
     residual = (centred - hat @ centred) / np.maximum(1 - np.diag(hat), 1e-6)[:, None]
     record["linear"] = score(answers - residual, answers)
     return record

@@ -101,6 +101,7 @@ class Interceptor:
         around: Called with (batches, run): looks, calls `run()` once, and returns what
             it returned.
         after: Called with the logs of each step and the number of its batches.
+        replay: Hands the batches on; may be shared. Whoever shares it closes it.
     """
 
     def __init__(
@@ -109,12 +110,13 @@ class Interceptor:
         wanted: Callable[[], bool],
         around: Callable[[list[Any], Callable[[], Any]], Any],
         after: Callable[[Any, int], None],
+        replay: Replay | None = None,
     ):
         self._attribute = attribute
         self._wanted = wanted
         self._around = around
         self._after = after
-        self._replay = Replay()
+        self._replay = replay or Replay()
         self._original: Function | None = None
         self._replacement: Function | None = None
 
@@ -134,6 +136,7 @@ class Interceptor:
                 raise  # The end of an epoch.
             except BaseException:
                 self.remove(model)  # An error, or Ctrl-C: a later `fit` is not ours.
+                self._replay.close()
                 raise
 
         setattr(function, ORIGINAL, original)
@@ -155,7 +158,6 @@ class Interceptor:
         """Put the original back."""
         if getattr(model, self._attribute, None) is self._replacement:
             setattr(model, self._attribute, self._original)
-        self._replay.close()
         self._original = self._replacement = None
 
 

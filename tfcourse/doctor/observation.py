@@ -10,7 +10,6 @@ So the training's result is the same, bit by bit, with and without.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +20,11 @@ import tensorflow as tf
 
 from tfcourse.doctor.layers import tapped_layers, variable_names
 from tfcourse.doctor.tensor_statistics import (
+    activation_entries,
     activation_statistics,
+    drawn_entries,
     gradient_statistics,
-    sampled_entries,
+    square_sum,
     weight_entries,
 )
 
@@ -45,7 +46,7 @@ class Observation:
     Attributes:
         logs: The batch's own loss and metrics.
         scalars: `kind/name` to value, such as `gradient_norm/dense/kernel`.
-        samples: `kind/name` to at most 2,048 entries, float32, such as
+        samples: `kind/name` to some entries, float32, such as
             `gradients/dense/kernel`, `activations/dense`, `predictions/output`.
     """
 
@@ -97,17 +98,50 @@ class Observer:
         """
         if not self._checked:
             self._check(batch, seeds)
-        logs, scalars, samples = self._function(batch, seeds)
-        # The structure of samples is flat: one row of fixed length per name.
+        logs, squares, entries = self._function(batch, seeds)
         observation = Observation(
-            logs=dict(zip(self._names["logs"], logs.numpy().tolist(), strict=True)),
-            scalars=dict(
-                zip(self._names["scalars"], scalars.numpy().tolist(), strict=True)
-            ),
+            logs=dict(zip(self._names["logs"], logs.numpy().tolist(), strict=True))
         )
-        for name, values in zip(self._names["samples"], samples, strict=True):
-            observation.samples[name] = values.numpy()
+        arrays = {
+            name: values.numpy()
+            for name, values in zip(self._names["entries"], entries, strict=True)
+        }
+        sums = dict(zip(self._names["squares"], squares.numpy(), strict=False))
+        self._describe_variables(observation, arrays, sums)
+        self._describe_layers(observation, arrays)
         return observation
+
+    def _describe_variables(
+        self,
+        observation: Observation,
+        arrays: dict[str, np.ndarray],
+        sums: dict[str, float],
+    ) -> None:
+        for variable in self.variables:
+            name = self.names[id(variable)]
+            weights = arrays[f"weights/{name}"]
+            observation.samples[f"weights/{name}"] = weights.ravel()
+            gradient = arrays.get(f"gradients/{name}")
+            if gradient is None:
+                continue
+            norm = float(np.sqrt(sums[f"gradients/{name}"]))
+            found = gradient_statistics(gradient, weights, norm)
+            size = max(1, int(np.prod(variable.shape)))
+            found["weight_rms"] = float(np.sqrt(sums[f"weights/{name}"] / size))
+            observation.scalars |= {f"{kind}/{name}": v for kind, v in found.items()}
+            observation.samples[f"gradients/{name}"] = gradient.ravel()
+
+    def _describe_layers(
+        self, observation: Observation, arrays: dict[str, np.ndarray]
+    ) -> None:
+        for name, activation in self.layers.items():
+            for kind in ("predictions", "activations"):
+                values = arrays.get(f"{kind}/{name}")
+                if values is None:
+                    continue
+                found = activation_statistics(values, activation, kind == "predictions")
+                observation.scalars |= {f"{k}/{name}": v for k, v in found.items()}
+                observation.samples[f"{kind}/{name}"] = drawn_entries(values)
 
     def _check(self, batch: Any, seeds: list[tf.Tensor]) -> None:
         try:
@@ -151,43 +185,42 @@ class Observer:
             for variable in self.model.trainable_variables
             if id(variable) not in given
         ]
-        scalars, samples = self._of_variables(gradients)
+        squares, entries = self._of_variables(gradients)
         for tap in taps:
-            self.layers[tap.name] = tap.activation
-            scalars |= activation_statistics(tap)
+            if not tap.is_output or tap.name not in self.layers:
+                self.layers[tap.name] = tap.activation
             kind = "predictions" if tap.is_output else "activations"
-            samples[f"{kind}/{tap.name}"] = sampled_entries(tap.tensor)
+            entries[f"{kind}/{tap.name}"] = activation_entries(tap.tensor)
         self._names = {
             "logs": list(logs),
-            "scalars": list(scalars),
-            "samples": list(samples),
+            "squares": list(squares),
+            "entries": list(entries),
         }
-        as_vector = functools.partial(tf.stack, axis=0)
         return (
-            as_vector([tf.cast(value, tf.float32) for value in logs.values()]),
-            as_vector(list(scalars.values()) or [tf.constant(0.0)]),
-            list(samples.values()),
+            tf.stack([tf.cast(value, tf.float32) for value in logs.values()]),
+            tf.stack(list(squares.values()) or [tf.constant(0.0)]),
+            list(entries.values()),
         )
 
     def _of_variables(self, gradients: dict[int, Any]) -> Any:
-        scalars: dict[str, tf.Tensor] = {}
-        samples: dict[str, tf.Tensor] = {}
+        """Return sums of squares and entries of the variables and their gradients."""
+        squares: dict[str, tf.Tensor] = {}
+        entries: dict[str, tf.Tensor] = {}
         self.without_gradient = [
             self.names[id(variable)]
             for variable in self.model.trainable_variables
             if id(variable) not in gradients
         ]
         for variable in self.variables:
-            name = self.names[id(variable)]
-            samples[f"weights/{name}"] = weight_entries(variable.value)
+            found = {"weights": variable.value}
             gradient = gradients.get(id(variable))
-            if gradient is None:
-                continue
-            gradient = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
-            statistics = gradient_statistics(variable, gradient)
-            scalars |= {f"{kind}/{name}": value for kind, value in statistics.items()}
-            samples[f"gradients/{name}"] = weight_entries(gradient)
-        return scalars, samples
+            if gradient is not None:
+                found["gradients"] = tf.convert_to_tensor(gradient)
+            for kind, values in found.items():
+                name = f"{kind}/{self.names[id(variable)]}"
+                squares[name] = square_sum(values)
+                entries[name] = weight_entries(values)
+        return squares, entries
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from tfcourse.doctor.time_probe import gradient_over_time
 MAX_PREDICTED = 1024  # Examples that a probe predicts.
 MAX_TAPPED = 64
 MAX_WEIGHTS = 256  # Variables that are described at the end.
-MAX_MODE_BATCHES = 6
+MAX_MODE_BATCHES = 4
 
 Loss = Callable[[Any, Any, Any, Any, bool], Any]
 

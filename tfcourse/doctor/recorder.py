@@ -14,7 +14,7 @@ import keras
 
 from tfcourse.doctor.event_log import EventLog
 from tfcourse.doctor.examples import Examples
-from tfcourse.doctor.interception import Interceptor, first_replica
+from tfcourse.doctor.interception import Interceptor, Replay, first_replica
 from tfcourse.doctor.observation import Observer, first_line
 from tfcourse.doctor.own_loop import own_loss, own_step
 from tfcourse.doctor.probes import Probe
@@ -69,11 +69,20 @@ class Recorder(keras.callbacks.Callback):
         self._validation_batches = 0
         self._ended = False
         self._last_diagnosis = time.monotonic()
+        self._replay = Replay()
         self._training = Interceptor(
-            "train_function", self._steps.is_due, self._steps.around, self._steps.after
+            "train_function",
+            self._steps.is_due,
+            self._steps.around,
+            self._steps.after,
+            self._replay,
         )
         self._testing = Interceptor(
-            "test_function", self._is_test_wanted, self._around_test, lambda *_: None
+            "test_function",
+            self._is_test_wanted,
+            self._around_test,
+            lambda *_: None,
+            self._replay,
         )
         self._in_fit = False
 
@@ -87,6 +96,9 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Take hold of the train function again if another callback renewed it."""
         self._training.install(self.model)
+        # What the weights are before the epoch: a callback may have put them back.
+        moved = {"epoch_weight_change": self._steps.weight_change()}
+        self._train_log.scalars(as_floats(moved), self._epoch)
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Take hold of the test function."""
@@ -109,6 +121,7 @@ class Recorder(keras.callbacks.Callback):
         """Run the last probes, write the findings, let the model go."""
         self._in_fit = False
         self._training.remove(self.model)
+        self._replay.close()
         self._finish()
 
     # The explicit side: for a loop of one's own.
@@ -150,8 +163,8 @@ class Recorder(keras.callbacks.Callback):
 
     def end_epoch(
         self,
-        metrics: Mapping[str, float],
-        validation: Mapping[str, float] | None = None,
+        metrics: Mapping[str, float | None],
+        validation: Mapping[str, float | None] | None = None,
     ) -> None:
         """Write the means of an epoch: `loss` and metrics, of training and validation."""
         metrics = {"learning_rate": self._steps.learning_rate()} | dict(metrics)

@@ -92,9 +92,25 @@ class Updates:
         self._names = [names[id(variable)] for variable in variables]
         self._function = tf.function(self._entries, autograph=False)
         self._before: list[np.ndarray] = []
+        self._epoch_start = self._now()
 
     def _entries(self) -> list[tf.Tensor]:
         return [weight_entries(variable.value) for variable in self._variables]
+
+    def _now(self) -> np.ndarray:
+        """Return the chosen entries of all variables [n]."""
+        parts = [entries.numpy().ravel() for entries in self._function()]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def since_last_epoch(self) -> float:
+        """Return how far the weights have moved since the last call, over their size.
+
+        Exactly 0 if they are what they were.
+        """
+        before, self._epoch_start = self._epoch_start, self._now()
+        size = np.linalg.norm(before)
+        moved = np.linalg.norm((self._epoch_start - before).astype(np.float64))
+        return float(moved / size) if size else float(moved)
 
     def before(self, observation: Observation) -> None:
         """Remember the weights: those that the observation took before the step."""
@@ -112,7 +128,7 @@ class Updates:
         for name, variable, old, new in zip(
             self._names, self._variables, self._before, self._function(), strict=True
         ):
-            change = (new.numpy() - old) / num_steps
+            change = (new.numpy().ravel() - old) / num_steps
             size = np.sqrt(np.square(change).mean())
             scale = np.sqrt(np.square(old).mean())
             scalars[f"update_rms/{name}"] = float(size)

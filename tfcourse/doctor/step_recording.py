@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ from tfcourse.doctor.schedule import Schedule
 from tfcourse.errors import UserError
 
 HISTOGRAM_GROWTH = 2  # Histograms at steps 0, 1, 2, 4, ...: a dozen in 10,000 steps.
-REPEATED_STEPS = 32  # The loss of the same batch after the step: of the early ones.
+REPEATED_STEPS = 13  # The loss of the same batch after the step: of the early ones.
 MAX_SKIPPED = 2  # Smaller batches in a row; then that is their size.
 
 
@@ -66,6 +66,13 @@ class StepRecorder:
     def learning_rate(self) -> float | None:
         """Return the rate of the next step; None if it isn't known."""
         return facts.learning_rate(self._optimizer)
+
+    def weight_change(self) -> float | None:
+        """Return how far the last epoch moved the weights; None before the first."""
+        updates = self._updates
+        if updates is None:
+            return None
+        return cast("float | None", self.guarded(updates.since_last_epoch))
 
     def is_due(self) -> bool:
         """Return whether the next step is to be looked at."""
@@ -134,12 +141,13 @@ class StepRecorder:
                 if again is not None and "loss" in again.logs:
                     scalars["step/loss_after"] = again.logs["loss"]
                 histograms.update(observation.samples)
-            scalars["step/learning_rate"] = self.learning_rate()
-            self._log.scalars(as_floats(scalars), step)
+            rate = {"step/learning_rate": self.learning_rate()}
+            self._log.scalars(as_floats(scalars | rate), step)
             if step >= self._next_histogram:
                 self._next_histogram = max(1, HISTOGRAM_GROWTH * step)
                 for tag, values in histograms.items():
                     self._log.histogram(tag, values, step)
+            self._log.flush_if_due()
 
         return finish
 

@@ -1,110 +1,172 @@
-"""Statistics of gradients, weights and activations, in the graph."""
+"""Statistics of gradients, weights and activations.
+
+The graph takes entries of each tensor; the arithmetic is numpy's, on the host: a trace of
+hundreds of small operations would cost more time than a short training run can spare.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfcourse.doctor.layers import Tap
-
-NUM_ENTRIES = 2048  # Of a tensor that go to the host, for histograms and updates.
+NUM_ENTRIES = 4096  # Of a variable that go to the host, for histograms and updates.
+MAX_COLUMNS = 512  # Units among them.
+NUM_ACTIVATIONS = 65_536  # Entries of a layer's output that are looked at.
+MAX_EXAMPLES = 256  # Of a batch.
+NUM_DRAWN = 2048  # Entries that a histogram is drawn of.
+POSITION_STEP = 7919  # A prime: even steps would meet the same pixels again and again.
 GOLDEN_RATIO = 0.6180339887498949
 # An activation is saturated where its slope is under 1 % of its largest.
 SIGMOID_SLOPE = 0.25
 SATURATED_SHARE_OF_SLOPE = 0.01
+MIN_AT_AN_END = 0.05  # Of the values of a bounded function whose name isn't known.
+MIN_BETWEEN = 0.003
+
+# In the graph.
 
 
 def weight_entries(values: tf.Tensor) -> tf.Tensor:
-    """Return at most 2,048 entries, float32, always the same ones of a shape."""
-    size = int(np.prod(values.shape))
-    flat = tf.reshape(tf.cast(values, tf.float32), [-1])
-    if size <= NUM_ENTRIES:
-        return flat
-    positions = np.random.default_rng(size).choice(size, NUM_ENTRIES, replace=False)
-    return tf.gather(flat, np.sort(positions))
+    """Return at most 4,096 entries, float32, always the same ones of a shape.
 
-
-def sampled_entries(values: tf.Tensor) -> tf.Tensor:
-    """Return entries of a tensor whose size is known only when it runs, float32.
-
-    They are spread by multiples of the golden ratio: even steps would meet the same
-    units again and again.
+    Of matrices and filters whole rows: [rows, units]; of all others [n].
     """
-    flat = tf.reshape(tf.cast(values, tf.float32), [-1])
-    size = tf.size(flat)
-    fractions = (np.arange(1, NUM_ENTRIES + 1) * GOLDEN_RATIO) % 1.0
-    spread = tf.cast(fractions * tf.cast(size, tf.float64), tf.int32)
-    few = tf.range(tf.minimum(size, NUM_ENTRIES))
-    return tf.gather(flat, tf.cond(size <= NUM_ENTRIES, lambda: few, lambda: spread))
+    values = tf.cast(values, tf.float32)
+    if len(values.shape) < 2:
+        return _choice(tf.reshape(values, [-1]), NUM_ENTRIES, 0)
+    units = int(values.shape[-1])
+    matrix = _choice(tf.reshape(values, [-1, units]), MAX_COLUMNS, 1)
+    return _choice(matrix, NUM_ENTRIES // max(1, min(units, MAX_COLUMNS)), 0)
 
 
-def gradient_statistics(variable: Any, gradient: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Return norm and share of zeros of a gradient, float32, and what goes with it."""
-    value = tf.cast(variable.value, tf.float32)
+def _choice(values: tf.Tensor, limit: int, axis: int) -> tf.Tensor:
+    """Return at most `limit` slices along an axis of static size, always the same."""
+    size = int(values.shape[axis])
+    if size <= limit:
+        return values
+    positions = np.random.default_rng(size).choice(size, limit, replace=False)
+    return tf.gather(values, np.sort(positions), axis=axis)
+
+
+def square_sum(values: tf.Tensor) -> tf.Tensor:
+    """Return the sum of squares, a float32 scalar."""
+    return 2.0 * tf.nn.l2_loss(tf.cast(values, tf.float32))
+
+
+def activation_entries(values: tf.Tensor) -> tf.Tensor:
+    """Return entries of a layer's output as [examples, positions, units], float32.
+
+    All units, the first 256 examples, and as many positions (pixels, time steps) as make
+    at most 65,536 entries, at least one.
+    """
+    values = tf.cast(values, tf.float32)
+    rank = values.shape.rank
+    if rank is None or rank < 2:
+        values = tf.reshape(values, [-1, 1])
+    values = values[:MAX_EXAMPLES]
+    if len(values.shape) == 2:
+        return values[:, tf.newaxis]
+    units = values.shape[-1] or tf.shape(values)[-1]
+    values = tf.reshape(values, [tf.shape(values)[0], -1, units])
+    examples, positions = tf.shape(values)[0], tf.shape(values)[1]
+    room = NUM_ACTIVATIONS // tf.maximum(examples * units, 1)
+    count = tf.minimum(tf.maximum(room, 1), positions)
+    chosen = tf.math.floormod(tf.range(count) * POSITION_STEP, tf.maximum(positions, 1))
+    return tf.gather(values, chosen, axis=1)
+
+
+# On the host.
+
+
+def gradient_statistics(
+    gradient: np.ndarray, weights: np.ndarray, norm: float
+) -> dict[str, float]:
+    """Return statistics of a gradient's and its variable's entries, and its norm."""
     statistics = {
-        "gradient_norm": tf.norm(gradient),
-        "gradient_zero_share": _share(tf.equal(gradient, 0.0)),
-        "weight_rms": tf.sqrt(tf.reduce_mean(tf.square(value))),
+        "gradient_norm": norm,
+        "gradient_zero_share": float((gradient == 0).mean()) if gradient.size else 0.0,
     }
-    if len(value.shape) >= 2:
+    if gradient.ndim == 2:
         statistics["gradient_unit_spread"] = unit_spread(gradient)
-        statistics["weight_unit_spread"] = unit_spread(value)
+        statistics["weight_unit_spread"] = unit_spread(weights)
     return statistics
 
 
-def unit_spread(matrix: tf.Tensor) -> tf.Tensor:
+def unit_spread(matrix: np.ndarray) -> float:
     """Return how much the units (last axis) differ: their spread over the rms, from 0.
 
     All units equal gives 0, independent random units about 1. NaN if all is zero.
     """
-    spread = tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(matrix, axis=-1)))
-    return spread / tf.sqrt(tf.reduce_mean(tf.square(matrix)))
+    spread = np.sqrt(matrix.var(axis=-1).mean())
+    return float(spread / np.sqrt(np.square(matrix).mean()))
 
 
-def activation_statistics(tap: Tap) -> dict[str, tf.Tensor]:
-    """Return mean, spread and shares of a layer's output, float32 scalars.
+def activation_statistics(
+    values: np.ndarray, activation: str, is_output: bool
+) -> dict[str, float]:
+    """Return mean, spread and shares of a layer's output [examples, positions, units].
 
-    dead_units: units (last axis) that are zero for the whole batch; saturated_units:
-    units whose sigmoid or tanh is saturated for at least 95 % of the batch;
-    batch_variation: how much a unit varies over the batch, over the rms of all.
+    dead_units: units that are zero for the whole batch; saturated_units: units whose
+    sigmoid or tanh is saturated for at least 95 % of the batch; batch_variation: how much
+    a unit varies over the batch, over the rms of all.
     """
-    values = tf.cast(tap.tensor, tf.float32)
-    finite = tf.math.is_finite(values)
-    rms = tf.sqrt(tf.reduce_mean(tf.square(values)))
-    over_batch = tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(values, axis=0)))
+    if not values.size:
+        return {}
+    rms = np.sqrt(np.square(values).mean())
+    over_batch = np.sqrt(values.var(axis=0).mean())
     statistics = {
-        "activation_mean": tf.reduce_mean(values),
-        "activation_std": tf.math.reduce_std(values),
-        "activation_min": tf.reduce_min(values),
-        "activation_max": tf.reduce_max(values),
-        "finite_share": _share(finite),
-        "batch_variation": tf.math.divide_no_nan(over_batch, rms),
+        "activation_mean": float(values.mean()),
+        "activation_std": float(values.std()),
+        "activation_min": float(values.min()),
+        "activation_max": float(values.max()),
+        "finite_share": float(np.isfinite(values).mean()),
+        "batch_variation": float(over_batch / rms) if rms else 0.0,
     }
-    if tap.is_output:
-        return {f"prediction_{k}/{tap.name}": v for k, v in statistics.items()}
-    by_unit = tf.reshape(values, [-1, tf.shape(values)[-1]])
-    zero = tf.equal(by_unit, 0.0)
-    statistics["zero_share"] = _share(zero)
-    statistics["dead_units"] = _share(tf.reduce_all(zero, axis=0))
-    saturated = _saturated(by_unit, tap.activation)
+    if is_output:
+        return {f"prediction_{kind}": value for kind, value in statistics.items()}
+    by_unit = values.reshape(-1, values.shape[-1])
+    zero = by_unit == 0
+    statistics["zero_share"] = float(zero.mean())
+    statistics["dead_units"] = float(zero.all(axis=0).mean())
+    saturated = _saturated(by_unit, activation)
     if saturated is not None:
-        statistics["saturated_share"] = _share(saturated)
-        per_unit = tf.reduce_mean(tf.cast(saturated, tf.float32), axis=0)
-        statistics["saturated_units"] = _share(per_unit >= 0.95)
-    return {f"{kind}/{tap.name}": value for kind, value in statistics.items()}
+        statistics["saturated_share"] = float(saturated.mean())
+        at_most = saturated.mean(axis=0) >= 0.95
+        statistics["saturated_units"] = float(at_most.mean())
+    return statistics
 
 
-def _saturated(values: tf.Tensor, activation: str) -> tf.Tensor | None:
-    if activation == "sigmoid":
+def _saturated(values: np.ndarray, activation: str) -> np.ndarray | None:
+    kind = activation or _bounded_kind(values)
+    if kind == "sigmoid":
         slope = values * (1.0 - values) / SIGMOID_SLOPE
-    elif activation == "tanh":
-        slope = 1.0 - tf.square(values)
+    elif kind == "tanh":
+        slope = 1.0 - np.square(values)
     else:
         return None
-    return slope < SATURATED_SHARE_OF_SLOPE
+    return np.asarray(slope < SATURATED_SHARE_OF_SLOPE)
 
 
-def _share(mask: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.cast(mask, tf.float32))
+def _bounded_kind(values: np.ndarray) -> str:
+    """Return which function values between bounds may come from; "" if from none.
+
+    They crowd at both bounds with some between. Bits, one-hot codes and pixels of an
+    empty margin are exactly 0, which a sigmoid hardly ever is.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (-1 <= low and high <= 1) or (values == 0).mean() > MIN_AT_AN_END:
+        return ""
+    least = 0.0 if low >= 0 else -1.0
+    margin = 0.0025 * (1 - least)
+    ends = [(values <= least + margin).mean(), (values >= 1 - margin).mean()]
+    if min(ends) < MIN_AT_AN_END or sum(ends) > 1 - MIN_BETWEEN:
+        return ""
+    return "sigmoid" if low >= 0 else "tanh"
+
+
+def drawn_entries(values: np.ndarray) -> np.ndarray:
+    """Return at most 2,048 entries [n], spread by multiples of the golden ratio."""
+    flat = values.ravel()
+    if flat.size <= NUM_DRAWN:
+        return flat
+    fractions = (np.arange(1, NUM_DRAWN + 1) * GOLDEN_RATIO) % 1.0
+    return np.asarray(flat[(fractions * flat.size).astype(int)])

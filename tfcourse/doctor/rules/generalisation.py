@@ -15,6 +15,7 @@ PENALTY_RATIO = 2.0
 HIGH_DROPOUT = 0.75
 LARGE_RISE = 0.3  # Of the validation loss over its least.
 LARGE_GAP = 0.3  # Between what is reached in training and in validation.
+HUGE_GAP = 0.5
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -127,7 +128,9 @@ def _overfitting(view: View) -> Iterator[Finding]:
                 series=("epoch_loss",),
             )
             return
-    if gap > LARGE_GAP and view.outcome.train > 0.85:
+    # Small data leave a gap; it does harm where the validation loss has risen.
+    is_harmful = gap > HUGE_GAP or (gap > LARGE_GAP and rises > 0.1)
+    if is_harmful and view.outcome.train > 0.85:
         yield make(
             "overfitting",
             "warning",
@@ -135,7 +138,8 @@ def _overfitting(view: View) -> Iterator[Finding]:
             f"The model is {view.outcome.train:.0%} right above chance on training "
             f"examples and {view.outcome.validation:.0%} on validation examples.",
             "more data, augmentation, dropout or a smaller model",
-            rule=f"a gap of {LARGE_GAP} between what it reaches on the two",
+            rule=f"a gap of {HUGE_GAP} between what it reaches on the two, or of "
+            f"{LARGE_GAP} and a validation loss 10 % above its least",
             numbers={"gap": gap, "rise of validation loss": rises},
             series=("epoch_loss",),
         )

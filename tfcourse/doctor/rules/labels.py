@@ -148,12 +148,12 @@ def _leakage(view: View) -> Iterator[Finding]:
     is_exact = is_exact and (
         continuous or number(record, "repeated_in_validation") < 0.2 * count
     )
+    is_wide = number(record, "num_features") >= MIN_FEATURES
     is_near = near >= 5 and near > 2 * near_by_chance + 3 and near_share > 0.05
+    is_near = is_near and is_wide
     copied = number(record, "copies") / queries
     are_copies = (
-        copied > COPIED_SHARE
-        and number(record, "num_features") >= MIN_FEATURES
-        and number(record, "levels") > FEW_LEVELS
+        copied > COPIED_SHARE and is_wide and number(record, "levels") > FEW_LEVELS
     )
     if not is_exact and not is_near and not are_copies:
         return

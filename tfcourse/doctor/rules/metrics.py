@@ -24,7 +24,8 @@ def find(view: View) -> Iterator[Finding]:
     yield from _accuracy_of_values(view)
     yield from _binary_of_classes(view)
     yield from _threshold_of_logits(view)
-    yield from _reported_and_recomputed(view)
+    found = list(_reported_and_recomputed(view))
+    yield from found or _constant(view)
 
 
 def _accuracy_of_values(view: View) -> Iterator[Finding]:
@@ -119,6 +120,32 @@ def _reported_and_recomputed(view: View) -> Iterator[Finding]:
                     numbers={"reported": float(reported[-1]), "counted": truth},
                 )
                 return
+
+
+def _constant(view: View) -> Iterator[Finding]:
+    """A metric that stays where it is while the loss falls."""
+    losses = view.values("epoch_loss")
+    if len(losses) < 3 or not np.isfinite(losses).all() or not losses[0] > 0:
+        return
+    fall = 1 - float(losses.min() / losses[0])
+    if fall < 0.5:
+        return
+    for metric in metrics_of(view):
+        name, values = str(metric["name"]), view.values(f"epoch_{metric['name']}")
+        there = view.values(f"epoch_{name}", "validation")
+        is_still = len(values) >= 3 and all(len(set(v)) <= 1 for v in (values, there))
+        counts_hits = str(metric.get("class")) in ("Precision", "Recall")
+        if is_still and not (counts_hits and values[0] == 0):
+            yield _wrong(
+                name,
+                0.7,
+                f"{name} is {values[0]:.3g} in every epoch, though the loss falls by "
+                f"{fall:.0%}: it does not see what is learned here.",
+                'metrics=["accuracy"]  # or one whose value a better model changes: check '
+                "thresholds, k and the number of classes",
+                rule="a metric that is the same in all epochs while the loss halves",
+                numbers={"metric": float(values[0]), "fall of the loss": fall},
+            )
 
 
 def _is_blind(reported: np.ndarray, fit: dict[str, object]) -> bool:

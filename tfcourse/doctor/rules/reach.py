@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make
-from tfcourse.doctor.rules.updates import no_update
+from tfcourse.doctor.rules.steps import no_update
 from tfcourse.doctor.view import View, as_dict, late, number
 
 # Of more layers Recorder looks at a choice only: `observation.MAX_LAYERS`, which can't be
@@ -126,7 +126,11 @@ def _explained(view: View, paths: list[str]) -> bool:
     dead = [late(values) for values in view.named("dead_units").values()]
     if dead and max(dead) > 0.9:
         return True
-    spreads = [number(view.variables[path], "unit_spread") for path in view.kernels]
+    spreads = [
+        number(view.variables[path], "unit_spread")
+        for path in view.kernels
+        if view.variables[path]["shape"][-1] > 1  # A single unit is like itself.
+    ]
     return any(spread < 1e-6 for spread in spreads)
 
 

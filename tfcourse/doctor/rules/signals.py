@@ -95,8 +95,9 @@ def _saturated(view: View) -> Iterator[Finding]:
                 "saturated-activations",
                 severity_of(view),
                 0.85,
-                f"{whole:.0%} of the outputs of {name} lie where its {tapped[name]} is "
-                "flat: its slope is under a hundredth, and so is the gradient.",
+                f"{whole:.0%} of the {_what(name)} lie where its "
+                f"{tapped[name] or 'function'} is flat: its slope is under a hundredth, "
+                "and so is the gradient.",
                 'kernel_initializer="glorot_uniform"  # smaller weights or inputs, or '
                 "BatchNormalization before the activation",
                 rule="half of the units on the flat parts (slope below 1 % of the "
@@ -114,6 +115,11 @@ def _saturated(view: View) -> Iterator[Finding]:
                 ),
             )
             return
+
+
+def _what(name: str) -> str:
+    layer = name.removesuffix("/input")
+    return f"outputs of {name}" if layer == name else f"values that reach {layer}"
 
 
 def _vanishing(view: View) -> Iterator[Finding]:

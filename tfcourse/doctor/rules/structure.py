@@ -44,6 +44,7 @@ LARGE_SCALE = 6.0  # Times the spread that Glorot and Bengio (2010) give.
 LARGE_SCALE_IN_TROUBLE = 3.0
 SMALL_SCALE = 0.05
 LARGE_BIAS = 3.0
+FAR_OUTPUTS = 30.0
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -237,6 +238,8 @@ def _scale(view: View) -> Iterator[Finding]:
     limit = LARGE_SCALE if view.learns_well else LARGE_SCALE_IN_TROUBLE
     if worst is not None and (worst[0] > limit or worst[0] < SMALL_SCALE):
         yield _scale_finding(view, *worst)
+    if worst is None or not (worst[0] > limit or worst[0] < SMALL_SCALE):
+        yield from _far_outputs(view)
     for path, variable in view.variables.items():
         is_bias = variable.get("name") == "bias" and variable.get("trainable")
         if is_bias and number(variable, "max_abs") > LARGE_BIAS:
@@ -256,6 +259,34 @@ def _scale(view: View) -> Iterator[Finding]:
                     see=(("histograms", f"weights/{path}"),),
                 )
                 return
+
+
+def _far_outputs(view: View) -> Iterator[Finding]:
+    """Predictions of values that start far beyond the targets, of inputs that are not.
+
+    Also where the weights were not seen in layers, or many of them grow a little each.
+    """
+    outputs = as_dict(view.start.get("outputs"))
+    fit, target = as_dict(next(iter(outputs.values()), {})), view.targets()
+    size = math.hypot(number(target, "std"), number(target, "mean"))
+    sizes = [math.hypot(number(i, "mean"), number(i, "std")) for i in view.inputs()]
+    is_values = target.get("kind") in ("values", "large") and size > 0
+    if not is_values or view.learns_well or not max(sizes, default=math.inf) < 10:
+        return
+    times = number(fit, "std") / size
+    if times > FAR_OUTPUTS:
+        yield make(
+            "initialisation-scale",
+            severity_of(view),
+            0.8,
+            f"Before the first step the predictions spread {times:.2g} times as far as "
+            "the targets: the weights start too large.",
+            'kernel_initializer="glorot_uniform"  # "he_normal" before ReLU',
+            rule=f"spread of the first predictions over the size of the targets beyond "
+            f"{FAR_OUTPUTS:g}, with inputs of usual size",
+            numbers={"predictions over targets": times},
+            see=(("scalars", "step/loss"), ("histograms", "predictions/")),
+        )
 
 
 def _is_output_bias(view: View, variable: dict[str, Any]) -> bool:

@@ -8,11 +8,11 @@ import tensorflow as tf
 from keras import layers
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_s as data
+from doctor_programs import more_datasets_s as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def s_backbone_frozen_after_pretraining(seed: int, mended: bool = False) -> Program:
     """The backbone is frozen on purpose: it was trained on ten classes before."""
     x, y, x_val, y_val = data.pictures("fashion_mnist", seed, 1300, 300)
@@ -38,7 +38,7 @@ def s_backbone_frozen_after_pretraining(seed: int, mended: bool = False) -> Prog
     return Program(model, x, shoes, validation, epochs=8)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def s_three_epochs_are_enough(seed: int, mended: bool = False) -> Program:
     """The run has only three epochs and no validation data, and is good already."""
     x, y, _, _ = data.pictures("mnist", seed, 1200, 0)
@@ -107,7 +107,7 @@ class ContrastiveTwins(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-@program(architecture="siamese", split="held-out")
+@program(architecture="siamese", split="tune")
 def s_contrastive_twins(seed: int, mended: bool = False) -> Program:
     """A step of its own trains two towers by distances."""
     images, labels = datasets.digits("train", 7)
@@ -121,7 +121,7 @@ def s_contrastive_twins(seed: int, mended: bool = False) -> Program:
     return Program(model, *train, validation, epochs=12)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def s_validation_sorted_by_rhythm(seed: int, mended: bool = False) -> Program:
     """The validation set is sorted by class, which changes nothing."""
     (x, y), (x_val, y_val) = datasets.part(*data.heartbeats(seed))
@@ -159,7 +159,7 @@ class Windows(keras.utils.PyDataset):
         return self.x[rows], self.y[rows]
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def s_forecast_from_a_generator(seed: int, mended: bool = False) -> Program:
     """A generator gives the windows of a noisy series; the later years are validation."""
     series = data.passengers(seed, 1000)
@@ -172,7 +172,7 @@ def s_forecast_from_a_generator(seed: int, mended: bool = False) -> Program:
     return Program(model, train, None, validation, epochs=12, batch_size=None)
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def s_attention_with_warm_up(seed: int, mended: bool = False) -> Program:
     """The rate warms up from zero for over an epoch, and then falls back to zero."""
     (x, y), validation = datasets.part(*datasets.reviews(seed, 1500))
@@ -193,7 +193,7 @@ def s_attention_with_warm_up(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, validation, epochs=5)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def s_most_words_never_seen(seed: int, mended: bool = False) -> Program:
     """The vocabulary of 20,000 words is used for texts that have 500 of them."""
     (x, y), validation = datasets.part(*datasets.reviews(seed, 1500))

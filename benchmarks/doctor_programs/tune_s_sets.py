@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_s as data
+from doctor_programs import more_datasets_s as data
 from doctor_programs.registry import Program, program
 
 
@@ -15,7 +15,7 @@ def _with_copies(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tupl
     return x[order], y[order]
 
 
-@program(faults=("data-leakage",), architecture="tabular", split="held-out")
+@program(faults=("data-leakage",), architecture="tabular", split="tune")
 def s_multiplied_then_split(seed: int, mended: bool = False) -> Program:
     """Each customer was copied four times to get more data, then came the split."""
     rng = np.random.default_rng(seed)
@@ -38,7 +38,7 @@ def s_multiplied_then_split(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, validation, epochs=6)
 
 
-@program(faults=("class-imbalance",), architecture="tabular", split="held-out")
+@program(faults=("class-imbalance",), architecture="tabular", split="tune")
 def s_three_defects_in_a_hundred(seed: int, mended: bool = False) -> Program:
     """Three in a hundred bearings are broken, and the network hardly ever finds one."""
     (x, y), validation = datasets.part(*data.faults_of_bearings(seed, 3000, 0.03))
@@ -59,7 +59,7 @@ def s_three_defects_in_a_hundred(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, validation, epochs=12, batch_size=64, more=more)
 
 
-@program(faults=("train-validation-shift",), architecture="cnn", split="held-out")
+@program(faults=("train-validation-shift",), architecture="cnn", split="tune")
 def s_second_vocabulary(seed: int, mended: bool = False) -> Program:
     """The vocabulary was built anew for the validation texts, so numbers differ."""
     words, moods = datasets.reviews(seed, 1500)

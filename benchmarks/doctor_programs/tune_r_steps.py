@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from doctor_programs import held_out_data_r as data
+from doctor_programs import more_datasets_r as data
 from doctor_programs.registry import Program, program
 
 
@@ -29,9 +29,7 @@ def encoder_block(h: object, heads: int, width: int) -> object:
     return layers.LayerNormalization()(h + layers.Dense(width)(wide))
 
 
-@program(
-    faults=("learning-rate-too-high",), architecture="transformer", split="held-out"
-)
+@program(faults=("learning-rate-too-high",), architecture="transformer", split="tune")
 def r_transformer_at_a_tenth(seed: int, mended: bool = False) -> Program:
     """A small transformer is trained with Adam at 0.1, without any warm-up."""
     x, y, x_val, y_val = data.commands(seed)
@@ -47,7 +45,7 @@ def r_transformer_at_a_tenth(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=14, batch_size=32)
 
 
-@program(faults=("learning-rate-too-low",), architecture="mlp", split="held-out")
+@program(faults=("learning-rate-too-low",), architecture="mlp", split="tune")
 def r_decay_counted_in_epochs(seed: int, mended: bool = False) -> Program:
     """The decay was meant per epoch, but counts steps: after two epochs the rate is 0."""
     x, y, x_val, y_val = data.small_digits(seed)
@@ -71,7 +69,7 @@ def r_decay_counted_in_epochs(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25, batch_size=32)
 
 
-@program(faults=("non-finite-values",), architecture="tabular", split="held-out")
+@program(faults=("non-finite-values",), architecture="tabular", split="tune")
 def r_log_of_no_rentals(seed: int, mended: bool = False) -> Program:
     """A loss of logarithms, but in some hours not one bike was rented."""
     x, y, x_val, y_val = data.rentals(seed)

@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_s as data
+from doctor_programs import more_datasets_s as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("overfitting",), architecture="tabular", split="held-out")
+@program(faults=("overfitting",), architecture="tabular", split="tune")
 def s_few_customers_many_epochs(seed: int, mended: bool = False) -> Program:
     """Two hundred customers with 30 columns, a wide network, and no stopping."""
     x, y = data.churn(seed, 700)
@@ -29,7 +29,7 @@ def s_few_customers_many_epochs(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:200], y[:200], validation, 30, 16, more)
 
 
-@program(faults=("underfitting",), architecture="autoencoder", split="held-out")
+@program(faults=("underfitting",), architecture="autoencoder", split="tune")
 def s_one_number_per_digit(seed: int, mended: bool = False) -> Program:
     """A digit must pass through a bottleneck of a single number."""
     x, _, x_val, _ = data.table("digits", seed, 1400)
@@ -43,7 +43,7 @@ def s_one_number_per_digit(seed: int, mended: bool = False) -> Program:
     return Program(model, x, x, (x_val, x_val), epochs=25, batch_size=64)
 
 
-@program(faults=("over-regularised",), architecture="cnn", split="held-out")
+@program(faults=("over-regularised",), architecture="cnn", split="tune")
 def s_l1_by_its_name(seed: int, mended: bool = False) -> Program:
     """kernel_regularizer="l1" means 0.01 for each weight, far too much for four layers."""
     x, y, x_val, y_val = data.pictures("mnist", seed, 900, 300)
@@ -92,7 +92,7 @@ class HomeMadeBatchNorm(layers.Layer):
         return self.scale * x + self.shift
 
 
-@program(faults=("train-inference-gap",), architecture="cnn", split="held-out")
+@program(faults=("train-inference-gap",), architecture="cnn", split="tune")
 def s_averages_never_follow(seed: int, mended: bool = False) -> Program:
     """A home-made batch normalisation never updates the averages it uses in inference."""
     x, y, x_val, y_val = data.pictures("fashion_mnist", seed, 1000, 300)
@@ -117,7 +117,7 @@ def s_averages_never_follow(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=6)
 
 
-@program(faults=("unscaled-targets",), architecture="recurrent", split="held-out")
+@program(faults=("unscaled-targets",), architecture="recurrent", split="tune")
 def s_passengers_by_tens_of_thousands(seed: int, mended: bool = False) -> Program:
     """A GRU reads scaled days but must say tomorrow's passengers as a raw number."""
     series = data.passengers(seed)
@@ -131,7 +131,7 @@ def s_passengers_by_tens_of_thousands(seed: int, mended: bool = False) -> Progra
     return Program(model, x[:700], y[:700], (x[700:], y[700:]), epochs=20)
 
 
-@program(faults=("label-noise",), architecture="mlp", split="held-out")
+@program(faults=("label-noise",), architecture="mlp", split="tune")
 def s_hasty_annotator(seed: int, mended: bool = False) -> Program:
     """One of two annotators guessed: his half of the training labels is mostly wrong."""
     x, y, x_val, y_val = data.table("digits", seed, 1200)

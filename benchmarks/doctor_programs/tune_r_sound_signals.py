@@ -6,12 +6,12 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_r as data
-from doctor_programs.held_out_r_steps import Positions
+from doctor_programs import more_datasets_r as data
 from doctor_programs.registry import Program, program
+from doctor_programs.tune_r_steps import Positions
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def r_borrowed_eyes(seed: int, mended: bool = False) -> Program:
     """Filters trained on digits 0 to 4 are frozen on purpose; the head learns 5 to 9."""
     x, y, _, _ = data.pictures("mnist", seed, 1437, 1437)
@@ -38,7 +38,7 @@ def r_borrowed_eyes(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=12)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def r_validation_in_order(seed: int, mended: bool = False) -> Program:
     """Only the validation recordings are sorted by machine; the training is shuffled."""
     x, y = data.machine_sounds(seed, each=200)
@@ -80,7 +80,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "steps": self.steps}
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def r_transformer_warms_up(seed: int, mended: bool = False) -> Program:
     """The rate of a transformer begins at nearly nothing and rises for 150 steps."""
     x, y, x_val, y_val = data.commands(seed)
@@ -100,7 +100,7 @@ def r_transformer_warms_up(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=12, batch_size=32)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def r_vocabulary_mostly_unseen(seed: int, mended: bool = False) -> Program:
     """The embedding has 20,000 rows for a corpus that uses 500 words."""
     x, y = datasets.reviews(seed, 1500)
@@ -160,7 +160,7 @@ class Contrastive(keras.Model):
         return {"loss": self.mean.result()}
 
 
-@program(architecture="siamese", split="held-out")
+@program(architecture="siamese", split="tune")
 def r_contrast_by_hand(seed: int, mended: bool = False) -> Program:
     """A contrastive step of one's own; many pairs beyond the margin give no gradient."""
     x, y, x_val, y_val = data.small_digits(seed)
@@ -175,7 +175,7 @@ def r_contrast_by_hand(seed: int, mended: bool = False) -> Program:
     return Program(model, (left, right), same, validation, epochs=15, batch_size=64)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def r_five_epochs_and_dropout(seed: int, mended: bool = False) -> Program:
     """Five epochs only, and heavy dropout makes training look worse than validation."""
     x, y, x_val, y_val = data.pictures("mnist", seed, 1437, 1200)
@@ -200,7 +200,7 @@ def r_five_epochs_and_dropout(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=5, batch_size=20)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def r_state_and_remaining_time(seed: int, mended: bool = False) -> Program:
     """One GRU with two outputs, whose losses are of quite different sizes."""
     rng = np.random.default_rng(seed)

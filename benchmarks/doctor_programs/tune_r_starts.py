@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_r as data
+from doctor_programs import more_datasets_r as data
 from doctor_programs.registry import Program, program
 
 
@@ -31,7 +31,7 @@ class Projection(layers.Layer):
         return self.activation(ops.matmul(inputs, self.w) + self.b)
 
 
-@program(faults=("symmetric-initialisation",), architecture="siamese", split="held-out")
+@program(faults=("symmetric-initialisation",), architecture="siamese", split="tune")
 def r_twins_of_equal_units(seed: int, mended: bool = False) -> Program:
     """The shared encoder of a pair network starts with all weights at 0.02."""
     x, y, x_val, y_val = data.small_digits(seed)
@@ -81,7 +81,7 @@ class Regressor(keras.Model):
         return ops.matmul(h, self.kernels[-1]) + self.biases[-1]
 
 
-@program(faults=("initialisation-scale",), architecture="regression", split="held-out")
+@program(faults=("initialisation-scale",), architecture="regression", split="tune")
 def r_plain_random_normal(seed: int, mended: bool = False) -> Program:
     """Kernels made by hand with tf.random.normal, whose standard deviation is 1."""
     x, y = datasets.friedman(seed, 1200)
@@ -115,7 +115,7 @@ class Forgetful(keras.Model):
         return self.head(h)
 
 
-@program(faults=("missing-nonlinearity",), architecture="mlp", split="held-out")
+@program(faults=("missing-nonlinearity",), architecture="mlp", split="tune")
 def r_result_thrown_away(seed: int, mended: bool = False) -> Program:
     """The call method of the model applies its ReLU, and throws the result away."""
     x, y = datasets.spirals(seed, 1500)

@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_s as data
+from doctor_programs import more_datasets_s as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def s_nobody_can_know_better(seed: int, mended: bool = False) -> Program:
     """Chance decides much of the outcome, so nothing can be right in over about 70 %."""
     rng = np.random.default_rng(seed)
@@ -29,7 +29,7 @@ def s_nobody_can_know_better(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, validation, epochs=15)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def s_rare_but_found(seed: int, mended: bool = False) -> Program:
     """One in twelve is positive, and the network finds nearly all of them unweighted."""
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def s_rare_but_found(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, validation, epochs=8)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def s_parity_takes_its_time(seed: int, mended: bool = False) -> Program:
     """The product of four signs: nothing seems to happen for epochs, then it clicks."""
     (x, y), validation = datasets.part(*data.parity(seed, 2400, 12, 4))
@@ -70,7 +70,7 @@ def s_parity_takes_its_time(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, validation, epochs=32)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def s_large_batch_large_rate(seed: int, mended: bool = False) -> Program:
     """SGD at a rate of 0.8 with batches of 256, which batch normalisation bears well."""
     x, y, x_val, y_val = data.table("digits", seed, 1400)
@@ -88,7 +88,7 @@ def s_large_batch_large_rate(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=18, batch_size=256)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def s_progress_in_hundreds(seed: int, mended: bool = False) -> Program:
     """Targets reach from 25 to 346, but the last layer begins at their mean and scale."""
     x, y, x_val, y_val = data.table("diabetes", seed, 340)
@@ -108,7 +108,7 @@ def s_progress_in_hundreds(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 30, 32, more)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def s_wine_eight_at_a_time(seed: int, mended: bool = False) -> Program:
     """Raw columns from 0.1 to 1,680 are normalised inside, and small batches make noise."""
     x, y, x_val, y_val = data.table("wine", seed, 130)
@@ -130,7 +130,7 @@ def s_wine_eight_at_a_time(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20, batch_size=8)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def s_two_inputs_two_outputs(seed: int, mended: bool = False) -> Program:
     """Two inputs, and two outputs whose losses have different sizes and weights."""
     x, price = datasets.friedman(seed, 1500)

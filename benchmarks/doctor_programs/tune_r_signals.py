@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from doctor_programs import held_out_data_r as data
+from doctor_programs import more_datasets_r as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("vanishing-gradients",), architecture="cnn", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="cnn", split="tune")
 def r_lenet_with_sigmoids(seed: int, mended: bool = False) -> Program:
     """A deep convolutional network copied from an old paper, with a sigmoid everywhere."""
     x, y, x_val, y_val = data.pictures("mnist", seed, 1200, 1000)
@@ -33,7 +33,7 @@ def r_lenet_with_sigmoids(seed: int, mended: bool = False) -> Program:
 @program(
     faults=("exploding-gradients", "initialisation-scale"),
     architecture="recurrent",
-    split="held-out",
+    split="tune",
 )
 def r_relu_in_a_long_loop(seed: int, mended: bool = False) -> Program:
     """The loop of a ReLU SimpleRNN starts from he_normal, and blows up over 60 steps."""
@@ -53,7 +53,7 @@ def r_relu_in_a_long_loop(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:800], y[:800], (x[800:], y[800:]), epochs=20)
 
 
-@program(faults=("dead-relu",), architecture="cnn", split="held-out")
+@program(faults=("dead-relu",), architecture="cnn", split="tune")
 def r_relu_six_by_mistake(seed: int, mended: bool = False) -> Program:
     """ReLU6 was written as ReLU(threshold=6), which silences everything below 6."""
     x, y, x_val, y_val = data.pictures("fashion_mnist", seed, 1500, 1200)
@@ -90,9 +90,7 @@ class HashCode(layers.Layer):
         return ops.sigmoid(self.steepness * self.dense(inputs))
 
 
-@program(
-    faults=("saturated-activations",), architecture="autoencoder", split="held-out"
-)
+@program(faults=("saturated-activations",), architecture="autoencoder", split="tune")
 def r_hashing_from_the_start(seed: int, mended: bool = False) -> Program:
     """Codes are to be bits, so the sigmoid is a hundred times as steep from the start."""
     x, _, x_val, _ = data.small_digits(seed)

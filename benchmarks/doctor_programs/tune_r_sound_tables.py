@@ -5,11 +5,11 @@ import numpy as np
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_r as data
+from doctor_programs import more_datasets_r as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def r_iris_by_eights(seed: int, mended: bool = False) -> Program:
     """Iris in centimetres, 110 flowers by eights: the loss is noisy, and that is all."""
     from sklearn.datasets import load_iris
@@ -31,7 +31,7 @@ def r_iris_by_eights(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=40, batch_size=8)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def r_big_batches_big_rate(seed: int, mended: bool = False) -> Program:
     """SGD at 0.5 with batches of 256: BatchNormalization copes with it."""
     x, y, x_val, y_val = data.small_digits(seed)
@@ -49,7 +49,7 @@ def r_big_batches_big_rate(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=30, batch_size=256)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def r_few_alarms_all_found(seed: int, mended: bool = False) -> Program:
     """One example in fifteen is an alarm, and the model finds nearly all of them."""
     rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def r_few_alarms_all_found(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=64)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def r_coin_with_two_moods(seed: int, mended: bool = False) -> Program:
     """The outcome is half chance: nobody gets beyond about 75 % of accuracy."""
     rng = np.random.default_rng(seed)
@@ -99,7 +99,7 @@ def r_coin_with_two_moods(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=8, batch_size=64)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def r_progress_in_hundreds(seed: int, mended: bool = False) -> Program:
     """Diabetes scores of 25 to 346 are predicted as they are, from a bias at the mean."""
     from sklearn.datasets import load_diabetes
@@ -127,7 +127,7 @@ def negative_log_likelihood(y_true: object, y_pred: object) -> object:
     return log_std + 0.5 * ops.square((y_true - mean) / ops.exp(log_std))
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def r_loss_below_zero(seed: int, mended: bool = False) -> Program:
     """A network predicts mean and spread; its likelihood loss goes below zero, rightly."""
     rng = np.random.default_rng(seed)
@@ -144,7 +144,7 @@ def r_loss_below_zero(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 30, 64, {"callbacks": [stop]})
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def r_units_left_to_the_first_layer(seed: int, mended: bool = False) -> Program:
     """Income and cards come in raw, but a BatchNormalization is the first layer."""
     x, y, x_val, y_val = data.applicants(seed)
@@ -163,7 +163,7 @@ def r_units_left_to_the_first_layer(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y[:, None], (x_val, y_val[:, None]), 15, 32)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def r_rings_after_a_plateau(seed: int, mended: bool = False) -> Program:
     """Plain SGD on two rings stands still for some epochs before it finds the circle."""
     x, y = datasets.rings(seed, 900)

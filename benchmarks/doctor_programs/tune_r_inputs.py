@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from doctor_programs import held_out_data_r as data
+from doctor_programs import more_datasets_r as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("unnormalised-inputs",), architecture="tabular", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="tabular", split="tune")
 def r_income_beside_cards(seed: int, mended: bool = False) -> Program:
     """Income in dollars, age in years and a number of cards go in side by side."""
     x, y, x_val, y_val = data.applicants(seed)
@@ -45,7 +45,7 @@ class Folder(keras.utils.PyDataset):
         return self.images[rows], self.labels[rows]
 
 
-@program(faults=("misaligned-labels",), architecture="cnn", split="held-out")
+@program(faults=("misaligned-labels",), architecture="cnn", split="tune")
 def r_files_sorted_as_text(seed: int, mended: bool = False) -> Program:
     """The files are listed as 0, 1, 10, 100, but the labels' table goes 0, 1, 2, 3."""
     x, y, x_val, y_val = data.pictures("mnist", seed, 1424, 1200)
@@ -75,9 +75,7 @@ def r_files_sorted_as_text(seed: int, mended: bool = False) -> Program:
     )
 
 
-@program(
-    faults=("loss-activation-mismatch",), architecture="recurrent", split="held-out"
-)
+@program(faults=("loss-activation-mismatch",), architecture="recurrent", split="tune")
 def r_sigmoid_for_tides(seed: int, mended: bool = False) -> Program:
     """The sigmoid of a classification tutorial was left on a forecast of sea levels."""
     x, y = data.lagged(data.tides(seed), 24)
@@ -94,7 +92,7 @@ def r_sigmoid_for_tides(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=15, batch_size=32)
 
 
-@program(faults=("unshuffled-data",), architecture="cnn", split="held-out")
+@program(faults=("unshuffled-data",), architecture="cnn", split="tune")
 def r_buffer_of_one_batch(seed: int, mended: bool = False) -> Program:
     """Recordings lie sorted by machine, and the shuffle buffer holds 32 of them."""
     x, y = data.machine_sounds(seed, each=300)

@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_s as data
+from doctor_programs import more_datasets_s as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("frozen-weights",), architecture="cnn", split="held-out")
+@program(faults=("frozen-weights",), architecture="cnn", split="tune")
 def s_backbone_without_pretraining(seed: int, mended: bool = False) -> Program:
     """The recipe of transfer learning freezes a backbone that has random weights."""
     x, y, x_val, y_val = data.pictures("fashion_mnist", seed, 1000, 300)
@@ -48,7 +48,7 @@ class HashCode(layers.Layer):
         return keras.ops.tanh(x) if self.soft else keras.ops.sign(x)
 
 
-@program(faults=("disconnected-gradient",), architecture="siamese", split="held-out")
+@program(faults=("disconnected-gradient",), architecture="siamese", split="tune")
 def s_hash_codes_of_digits(seed: int, mended: bool = False) -> Program:
     """The tower's embedding goes through sign(), which lets no gradient back."""
     images, labels = datasets.digits("train", 7)
@@ -98,7 +98,7 @@ class KeepBest(keras.callbacks.Callback):
             self.model.set_weights(self.weights)
 
 
-@program(faults=("wrong-update",), architecture="recurrent", split="held-out")
+@program(faults=("wrong-update",), architecture="recurrent", split="tune")
 def s_best_starts_at_infinity(seed: int, mended: bool = False) -> Program:
     """A callback made for losses finds no accuracy better and undoes each epoch."""
     (x, y), validation = datasets.part(*data.heartbeats(seed))
@@ -162,7 +162,7 @@ class PlainRegressor(keras.Model):
         return {"loss": self.average.result()}
 
 
-@program(faults=("loss-reduction",), architecture="regression", split="held-out")
+@program(faults=("loss-reduction",), architecture="regression", split="tune")
 def s_column_minus_row(seed: int, mended: bool = False) -> Program:
     """Targets [batch] minus predictions [batch, 1] make [batch, batch] differences."""
     x, y = datasets.friedman(seed, 1200)
@@ -189,7 +189,7 @@ class PositionedTokens(layers.Layer):
         return self.words(tokens) + self.places(keras.ops.arange(self.length))
 
 
-@program(faults=("wrong-metric",), architecture="transformer", split="held-out")
+@program(faults=("wrong-metric",), architecture="transformer", split="tune")
 def s_top_five_of_four(seed: int, mended: bool = False) -> Program:
     """Top-5 accuracy, copied from a project of 1,000 classes, is always 1 for four."""
     (x, y), validation = datasets.part(*data.commands(seed, 2400))
