@@ -130,6 +130,77 @@ def test_a_softmax_behind_a_softmax():
     assert "loss-activation-mismatch" not in named("")
 
 
+def test_a_metric_that_stays_while_the_loss_falls():
+    def named(values):
+        record = scalars(epoch_loss=[1.0, 0.5, 0.2, 0.1], epoch_top=values)
+        record.facts = {"metrics": [{"name": "top", "class": "TopK", "function": ""}]}
+        return [f.fault for f in diagnose(record)]
+
+    assert named([1.0, 1.0, 1.0, 1.0]) == ["wrong-metric"]
+    assert named([0.8, 0.9, 0.9, 1.0]) == []
+
+
+def test_weights_that_are_put_back_after_each_epoch():
+    def named(changes):
+        record = scalars(
+            epoch_loss=[1.0, 0.99, 1.0, 0.98, 0.99],
+            epoch_weight_change=changes,
+            **{"update_rms/one/kernel": [0.01] * 8},
+        )
+        return [f.fault for f in diagnose(record)]
+
+    assert named([0.0, 0.0, 0.0, 0.0]) == ["wrong-update"]
+    assert named([0.2, 0.1, 0.0, 0.1]) == []
+
+
+def test_predictions_that_start_far_beyond_the_targets():
+    def named(spread):
+        record = scalars(epoch_loss=[1e6, 1e6, 1e6])
+        fit = {"std": spread, "mse": spread**2, "target_variance": 1.0}
+        record.facts = {"model": {"layers": []}}
+        examples = {
+            "train_targets": [{"kind": "values", "std": 1.0, "mean": 0.0}],
+            "train_inputs": [{"mean": 0.0, "std": 1.0}],
+        }
+        record.probes = [
+            {"when": "start", "outputs": {"output": fit}},
+            {"when": "end", "examples": examples},
+        ]
+        return [f.fault for f in diagnose(record)]
+
+    assert "initialisation-scale" in named(100.0)
+    assert "initialisation-scale" not in named(2.0)
+
+
+def test_targets_are_scaled_where_the_loss_is_small_beside_them():
+    def named(first):
+        record = scalars(**{"step/data_loss": [first, first, first]})
+        examples = {"train_targets": [{"kind": "values", "std": 50.0, "mean": 100.0}]}
+        record.probes = [{"when": "end", "examples": examples}]
+        return [f.fault for f in diagnose(record)]
+
+    assert "unscaled-targets" in named(1e4)
+    assert "unscaled-targets" not in named(3.0)
+
+
+def test_a_gap_alone_is_no_overfitting():
+    def named(auc_there, last):
+        record = scalars(
+            epoch_loss=[0.7, 0.4, 0.2, 0.1], val_epoch_loss=[0.7, 0.6, 0.5, last]
+        )
+        outputs = {
+            "train_outputs": {"o": {"accuracy_at_half": 0.97, "auc": 0.99}},
+            "validation_outputs": {"o": {"accuracy_at_half": 0.5, "auc": auc_there}},
+        }
+        target = [{"kind": "binary", "mean": 0.5, "largest_share": 0.5}]
+        examples = {"train_targets": target, "validation_targets": target}
+        record.probes = [{"when": "end", "examples": examples, **outputs}]
+        return [f.fault for f in diagnose(record) if f.severity != "note"]
+
+    assert named(0.82, 0.5) == []  # 0.98 and 0.64 above chance.
+    assert named(0.6, 0.5) == ["overfitting"]
+
+
 def test_why_a_variable_has_no_gradient():
     def named(without, not_given, tapped=("one", "two")):
         names = ("one", "two")

@@ -11,7 +11,11 @@ from tfcourse.doctor.example_comparisons import overlap, shift
 from tfcourse.doctor.example_statistics import describe_input, describe_target
 from tfcourse.doctor.examples import Examples
 from tfcourse.doctor.prediction_statistics import describe_predictions
-from tfcourse.doctor.probes import Probe
+from tfcourse.doctor.probes import Probe, depends_on_mode
+from tfcourse.doctor.tensor_statistics import (
+    activation_entries,
+    activation_statistics,
+)
 from tfcourse.doctor.time_probe import gradient_over_time
 
 
@@ -182,3 +186,38 @@ def test_kept_examples_are_bounded():
     kept = {float(batch[0][0, 0]) for batch in examples.batches}
     assert 0.0 in kept
     assert max(kept) > 500
+
+
+def test_saturation_is_seen_behind_functions_without_a_name(rng):
+    z = rng.normal(size=(64, 1, 20)).astype(np.float32)
+
+    def shares(values):
+        found = activation_statistics(values.astype(np.float32), "", False)
+        return found.get("saturated_share")
+
+    steep = 1 / (1 + np.exp(np.float64(-40) * z))
+    assert shares(steep) > 0.8
+    assert shares(np.tanh(40 * z)) > 0.8
+    assert shares(1 / (1 + np.exp(-z))) is None  # Hardly one at the bounds.
+    assert shares(np.tanh(z)) is None
+    assert shares((z > 0).astype(np.float32)) is None  # Bits.
+    pixels = np.clip(z, 0, 1)  # Half of them exactly 0, some at 1.
+    assert shares(pixels) is None
+
+
+def test_entries_of_activations_keep_examples_and_units(rng):
+    images = tf.constant(rng.normal(size=(32, 20, 20, 6)), tf.float32)
+    entries = activation_entries(images).numpy()
+    assert entries.shape == (32, 16_384 // (32 * 6), 6)
+    flat = images.numpy().reshape(32, -1, 6)
+    assert all((flat == entries[:, [i]]).all(axis=(0, 2)).any() for i in range(3))
+    assert activation_entries(images[:, 0, 0]).shape == (32, 1, 6)
+    assert activation_entries(images[:, 0, 0, 0]).shape == (32, 1, 1)
+
+
+def test_only_models_with_a_mode_are_run_in_both():
+    inputs = keras.Input((4,))
+    plain = keras.Model(inputs, layers.Dense(2)(inputs))
+    dropped = keras.Model(inputs, layers.Dropout(0.5)(plain(inputs)))
+    assert not depends_on_mode(plain)
+    assert depends_on_mode(dropped)

@@ -381,3 +381,34 @@ def test_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file"):
         Recorder(tmp_path / "file")
+
+
+def test_a_disk_that_fills_up_ends_the_recording_alone(tmp_path, monkeypatch):
+    model, (x, y) = compiled(functional()), examples()
+    recorder = Recorder(tmp_path / "run")
+
+    def write(self, record):
+        raise tf.errors.ResourceExhaustedError(None, None, "no space left")
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", write)
+    with pytest.warns(UserWarning, match="no space left.*the training goes on"):
+        history = model.fit(x, y, epochs=2, verbose=0, callbacks=[recorder])
+    assert len(history.history["loss"]) == 2
+
+
+def test_weights_put_back_by_a_callback_show(tmp_path):
+    model, (x, y) = compiled(functional()), examples()
+    start = model.get_weights()
+    put_back = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: model.set_weights(start)
+    )
+    callbacks = [Recorder(tmp_path / "back"), put_back]
+    model.fit(x, y, epochs=4, verbose=0, callbacks=callbacks)
+    model.fit(x, y, epochs=4, verbose=0, callbacks=[Recorder(tmp_path / "kept")])
+
+    changes = {
+        name: read_run(tmp_path / name).train["epoch_weight_change"].values
+        for name in ("back", "kept")
+    }
+    assert changes["back"].tolist() == [0.0, 0.0, 0.0]
+    assert (changes["kept"] > 0).all()

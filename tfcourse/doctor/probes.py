@@ -25,6 +25,17 @@ MAX_PREDICTED = 1024  # Examples that a probe predicts.
 MAX_TAPPED = 64
 MAX_WEIGHTS = 256  # Variables that are described at the end.
 MAX_MODE_BATCHES = 4
+# Keras's layers that do the same in training as in inference; the first two hand it on.
+MODELESS = {
+    *("Functional", "Sequential", "InputLayer", "Dense", "EinsumDense", "Embedding"),
+    *("Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2D", "SeparableConv2D"),
+    *("Conv1DTranspose", "Conv2DTranspose", "Flatten", "Reshape", "Permute"),
+    *("MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"),
+    *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling1D"),
+    *("GlobalAveragePooling2D", "Activation", "ReLU", "LeakyReLU", "ELU", "Softmax"),
+    *("Add", "Subtract", "Multiply", "Concatenate", "Rescaling", "Normalization"),
+    *("LayerNormalization", "UpSampling2D", "ZeroPadding2D"),
+}
 
 Loss = Callable[[Any, Any, Any, Any, bool], Any]
 
@@ -100,18 +111,21 @@ class Probe:
 
         once, again: of the first batch, twice in inference mode.
         """
-        totals: dict[str, list[float]] = {"training": [], "inference": []}
+        modes = {"inference": False}
+        if depends_on_mode(self.model):
+            modes["training"] = True
+        totals: dict[str, list[float]] = {name: [] for name in modes}
         sizes = []
         for batch in batches[:MAX_MODE_BATCHES]:
             sizes.append(num_examples(batch[0]))
-            with beside(self.model):
-                totals["inference"].append(self._total(batch, training=False))
-            with beside(self.model):
-                totals["training"].append(self._total(batch, training=True))
+            for name, training in modes.items():
+                with beside(self.model):
+                    totals[name].append(self._total(batch, training=training))
         # Both inference runs in one scope: random layers that stay active differ.
         with beside(self.model):
             pair = [self._total(batches[0], training=False) for _ in range(2)]
         record = {k: float(np.average(v, weights=sizes)) for k, v in totals.items()}
+        record.setdefault("training", record["inference"])
         return record | {"once": pair[0], "again": pair[1]}
 
     def outputs(self, batches: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
@@ -162,6 +176,16 @@ class Probe:
         return self.model.compute_loss(
             x=x, y=y, y_pred=p, sample_weight=weight, training=training
         )
+
+
+def depends_on_mode(model: keras.Model) -> bool:
+    """Return whether a layer, or `call` of the model, may do other things in training."""
+    return any(
+        # A class of one's own may do anything, whatever it is called.
+        type(layer).__name__ not in MODELESS
+        or not type(layer).__module__.startswith("keras.")
+        for layer in model._flatten_layers()
+    )
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 NUM_ENTRIES = 4096  # Of a variable that go to the host, for histograms and updates.
 MAX_COLUMNS = 512  # Units among them.
-NUM_ACTIVATIONS = 65_536  # Entries of a layer's output that are looked at.
+NUM_ACTIVATIONS = 16_384  # Entries of a layer's output that are looked at.
 MAX_EXAMPLES = 256  # Of a batch.
 NUM_DRAWN = 2048  # Entries that a histogram is drawn of.
 POSITION_STEP = 7919  # A prime: even steps would meet the same pixels again and again.
@@ -56,7 +56,7 @@ def activation_entries(values: tf.Tensor) -> tf.Tensor:
     """Return entries of a layer's output as [examples, positions, units], float32.
 
     All units, the first 256 examples, and as many positions (pixels, time steps) as make
-    at most 65,536 entries, at least one.
+    at most 16,384 entries, at least one.
     """
     values = tf.cast(values, tf.float32)
     rank = values.shape.rank
