@@ -4,8 +4,10 @@ import copy
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from tfcourse.doctor import Evidence, Finding, Recorder, Where, diagnose, read_run
 from tfcourse.doctor.diagnosis import rank
@@ -250,3 +252,51 @@ def test_causes_stand_before_symptoms():
         "underfitting",
         "class-imbalance",
     ]
+
+
+@pytest.fixture(scope="module")
+def two_headed(tmp_path_factory):
+    """Return a function that trains a model with a class and a value as its outputs."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 6)).astype(np.float32)
+    kind = (x[:, 0] + x[:, 1] > 0).astype(np.int64)
+    value = (x[:, 2] - x[:, 3]).astype(np.float32)
+
+    def run(value_activation=None, metric="mae", as_dict=False):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,))
+        h = layers.Dense(32, "relu")(inputs)
+        outputs = {
+            "value": layers.Dense(1, value_activation, name="value")(h),
+            "kind": layers.Dense(2, "softmax", name="kind")(h),
+        }
+        losses = {"value": "mse", "kind": "sparse_categorical_crossentropy"}
+        metrics = {"value": [metric], "kind": ["accuracy"]}
+        targets = {"value": value, "kind": kind}
+        if not as_dict:
+            outputs, targets = list(outputs.values()), list(targets.values())
+            losses, metrics = list(losses.values()), list(metrics.values())
+        model = keras.Model(inputs, outputs)
+        model.compile(keras.optimizers.Adam(0.01), losses, metrics=metrics)
+        folder = tmp_path_factory.mktemp("two") / "run"
+        validation = (x[:80], keras.tree.map_structure(lambda y: y[:80], targets))
+        x_rest = x[80:], keras.tree.map_structure(lambda y: y[80:], targets)
+        model.fit(
+            *x_rest,
+            epochs=15,
+            validation_data=validation,
+            callbacks=[Recorder(folder)],
+            verbose=0,
+        )
+        found = [f for f in diagnose(read_run(folder)) if f.severity != "note"]
+        return [(f.fault, f.where.layer) for f in found]
+
+    return run
+
+
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_each_output_is_judged_by_its_own_loss_and_targets(as_dict, two_headed):
+    assert two_headed(as_dict=as_dict) == []
+    found = two_headed(value_activation="sigmoid", as_dict=as_dict)
+    assert found[0] == ("loss-activation-mismatch", "value")
+    assert ("wrong-metric", "") in two_headed(metric="accuracy", as_dict=as_dict)

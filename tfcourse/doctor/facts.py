@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import Any
 
@@ -191,30 +192,27 @@ def learning_rate(optimizer: Any) -> float | None:
 
 
 def describe_losses(model: keras.Model) -> list[dict[str, Any]]:
-    """Return the compiled losses, flat, with from_logits, reduction and weight."""
+    """Return the compiled losses, flat, with from_logits and reduction.
+
+    output: of several, the name or the place of the one that the loss is for.
+    """
     compiled = getattr(model, "_compile_loss", None)
-    given = getattr(compiled, "_user_loss", None)
-    if given is None:
-        return []
-    flat = keras.tree.flatten(given)
     built = getattr(compiled, "_flat_losses", None) or []
-    resolved = [getattr(item, "loss", None) for item in built]
-    if len(resolved) != len(flat):
-        resolved = [None] * len(flat)
-    return [
-        describe_loss(loss, actual)
-        for loss, actual in zip(flat, resolved, strict=False)
-    ]
+    if built:
+        return [
+            describe_loss(item.loss) | {"output": item.path[-1] if item.path else 0}
+            for item in built
+        ]
+    given = getattr(compiled, "_user_loss", None)
+    return [describe_loss(loss) for loss in keras.tree.flatten(given) if loss]
 
 
-def describe_loss(loss: Any, resolved: Any = None) -> dict[str, Any]:
+def describe_loss(loss: Any) -> dict[str, Any]:
     """Return the name of a loss (as Keras's classes are called), and its settings."""
-    instance = resolved if resolved is not None else loss
+    instance = loss
     if isinstance(loss, str):
-        try:
+        with contextlib.suppress(ValueError):
             instance = keras.losses.get(loss)
-        except ValueError:
-            pass
     function = getattr(instance, "fn", None)
     settings = dict(getattr(instance, "_fn_kwargs", {}))
     name = getattr(function, "__name__", None) or getattr(instance, "__name__", None)
@@ -231,15 +229,28 @@ def describe_loss(loss: Any, resolved: Any = None) -> dict[str, Any]:
 
 
 def describe_metrics(model: keras.Model) -> list[dict[str, Any]]:
-    """Return the compiled metrics with the function that each computes."""
+    """Return the compiled metrics with the function that each computes.
+
+    name: as in the logs; output: of several, the name of the one that is measured.
+    """
     compiled = getattr(model, "_compile_metrics", None)
+    groups = [
+        group
+        for kind in ("_flat_metrics", "_flat_weighted_metrics")
+        for group in getattr(compiled, kind, None) or []
+        if group is not None
+    ]
+    pairs = [
+        (group.output_name, metric) for group in groups for metric in group.metrics
+    ]
     found = []
-    for metric in getattr(compiled, "metrics", []) or []:
+    for output, metric in pairs:
         function = getattr(metric, "_fn", None)
         settings = dict(getattr(metric, "_fn_kwargs", {}))
         found.append(
             {
-                "name": metric.name,
+                "name": f"{output}_{metric.name}" if output else metric.name,
+                "output": output,
                 "class": type(metric).__name__,
                 "function": getattr(function, "__name__", ""),
                 "threshold": settings.get("threshold"),

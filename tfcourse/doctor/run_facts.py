@@ -40,6 +40,8 @@ def describe_run(
             "steps_per_epoch": params.get("steps"),
             "inputs": [_spec(value) for value in keras.tree.flatten(batch[0])],
             "targets": [_spec(value) for value in keras.tree.flatten(batch[1])],
+            # Keras goes by the keys where targets come in a dict.
+            "target_names": sorted(batch[1]) if isinstance(batch[1], dict) else None,
             "has_sample_weight": batch[2] is not None,
         },
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make, severity_of
+from tfcourse.doctor.rules.outputs import by_output
 from tfcourse.doctor.view import View, number
 
 LARGE_INPUT = 10.0  # Root mean square; standardised data have 1.
@@ -26,9 +27,10 @@ MAJORITY = 0.85
 def find(view: View) -> Iterator[Finding]:
     """Yield faults of the data."""
     yield from _inputs(view)
-    yield from _targets(view)
     yield from _order(view)
-    yield from _imbalance(view)
+    for focused in by_output(view) or [view]:
+        yield from _targets(focused)
+        yield from _imbalance(focused)
 
 
 def _inputs(view: View) -> Iterator[Finding]:

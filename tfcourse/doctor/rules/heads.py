@@ -9,6 +9,7 @@ from typing import Any
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make
 from tfcourse.doctor.rules.outputs import (
+    by_output,
     is_accuracy,
     metrics_of,
     near,
@@ -48,16 +49,19 @@ BENDING = ("relu", "tanh", "relu6", "elu", "leaky_relu", "softplus", "exponentia
 
 
 def find(view: View) -> Iterator[Finding]:
-    """Yield what does not fit at the head: of models with one output."""
-    if len(view.outputs) > 1 or len(view.losses) > 1:
-        return  # Which loss and which targets belong to which output isn't recorded.
+    """Yield what does not fit at each head of the model."""
+    yield from _twice(view)
+    for focused in by_output(view):
+        yield from _head(focused)
+
+
+def _head(view: View) -> Iterator[Finding]:
     loss = as_dict(first(view.losses))
     name = str(loss.get("name", ""))
     activation = observed_activation(view)
-    yield from _twice(view)
     if loss.get("built_in"):
         yield from _built_in(view, name, loss, activation)
-    else:
+    elif not view.facts.get("focused"):  # The sum of several losses tells nothing.
         yield from _by_value(view)
     yield from _range(view, name, activation)
 

@@ -11,16 +11,24 @@ from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.heads import BINARY
 from tfcourse.doctor.rules.labels import label_distance
 from tfcourse.doctor.rules.making import make
-from tfcourse.doctor.rules.outputs import is_accuracy, metrics_of, observed_activation
+from tfcourse.doctor.rules.outputs import (
+    by_output,
+    is_accuracy,
+    metrics_of,
+    observed_activation,
+)
 from tfcourse.doctor.view import View, as_dict, first, number
 
 FAULT = "wrong-metric"
 
 
 def find(view: View) -> Iterator[Finding]:
-    """Yield metrics that say nothing, or something else: of models with one output."""
-    if len(view.outputs) > 1 or len(view.losses) > 1:
-        return
+    """Yield metrics that say nothing, or something else, of each output."""
+    for focused in by_output(view):
+        yield from _of_output(focused)
+
+
+def _of_output(view: View) -> Iterator[Finding]:
     yield from _accuracy_of_values(view)
     yield from _binary_of_classes(view)
     yield from _threshold_of_logits(view)

@@ -2,9 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from tfcourse.doctor.view import View, number
+from tfcourse.doctor.view import View, as_dict, number
+
+
+def by_output(view: View) -> list[View]:
+    """Return the run as each output has it: its loss, targets, metrics and fit.
+
+    With one output, the run itself.
+    """
+    names = list(as_dict(view.end.get("train_outputs")))
+    if len(names) < 2:
+        # What belongs to what can't be told.
+        return [] if view.num_outputs > 1 or len(view.losses) > 1 else [view]
+    return [_focused(view, name, place) for place, name in enumerate(names)]
+
+
+def _focused(view: View, name: str, place: int) -> View:
+    mine = (name, place)
+    target_names = view.data.get("target_names")
+    keys = target_names if isinstance(target_names, list) else []
+    target = keys.index(name) if name in keys else place
+    outputs = view.outputs
+    of_output = [item for item in outputs if item.get("output") == name]
+    facts = view.facts | {
+        "focused": True,
+        "losses": [loss for loss in view.losses if loss.get("output") in mine],
+        "metrics": [m for m in metrics_of(view) if m.get("output") == name],
+        "model": view.model | {"outputs": of_output or outputs[place : place + 1]},
+    }
+    examples = dict(view.examples)
+    for side in ("train_targets", "validation_targets"):
+        examples[side] = (examples.get(side) or [])[target : target + 1]
+    if target:
+        examples.pop("agreement", None)  # It is about the first target.
+    end: dict[str, Any] = view.end | {"examples": examples}
+    start = dict(view.start)
+    for probe, kind in (
+        (start, "outputs"),
+        (end, "train_outputs"),
+        (end, "validation_outputs"),
+    ):
+        probe[kind] = {k: v for k, v in as_dict(probe.get(kind)).items() if k == name}
+    probes = [start, end]
+    return View(dataclasses.replace(view.record, facts=facts, probes=probes))
 
 
 def observed_activation(view: View) -> str | None:
