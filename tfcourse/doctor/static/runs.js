@@ -102,7 +102,7 @@ function verdict(run) {
   }
   if (run.state === "waiting") {
     const text = run.recorded
-      ? "No findings yet: they are written at the end of each epoch."
+      ? "No findings yet: they come with an epoch that ends, every 20 seconds at most."
       : "Being diagnosed from its scalars ...";
     return h("p", { class: "verdict" }, icon("waiting"), text);
   }
