@@ -203,6 +203,32 @@ def test_a_gap_alone_is_no_overfitting():
     assert named(0.6, 0.5) == ["overfitting"]
 
 
+def test_a_loss_that_comes_through_add_loss_is_no_penalty():
+    def named(data):
+        tags = {"step/regularisation": [9.0, 8.0, 8.0], "step/data_loss": data}
+        record = scalars(epoch_loss=[9.0, 8.9, 8.8], **tags)
+        return [f.fault for f in diagnose(record)]
+
+    assert "over-regularised" in named([0.7, 0.7, 0.7])
+    assert "over-regularised" not in named([0.0, 0.0, 0.0])
+
+
+def test_few_steps_of_usual_length_are_no_low_rate():
+    def named(ratio):
+        loss = np.linspace(1.0, 0.99, 8)
+        tags = {"step/loss": loss, "step/loss_after": loss - 0.001}
+        record = scalars(**tags, **{"update_ratio/one/kernel": [ratio] * 8})
+        variable = {"path": "one/kernel", "name": "kernel", "shape": [8, 8]}
+        layer = {"name": "one", "class": "Dense", "trainable": True}
+        layer["variables"] = [variable | {"fan_in": 8, "fan_out": 8, "trainable": True}]
+        model = {"layers": [layer], "trainable_variables": ["one/kernel"]}
+        record.facts = {"model": model}
+        return [f.fault for f in diagnose(record)]
+
+    assert "learning-rate-too-low" in named(1e-5)
+    assert "learning-rate-too-low" not in named(3e-3)
+
+
 def test_why_a_variable_has_no_gradient():
     def named(without, not_given, tapped=("one", "two")):
         names = ("one", "two")

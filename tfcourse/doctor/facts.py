@@ -59,7 +59,7 @@ def describe_layer(path: str, layer: Any, names: dict[int, str]) -> dict[str, An
         ],
         "dtype": getattr(layer.dtype_policy, "name", str(layer.dtype)),
     }
-    for name in ("rate", "momentum", "units", "filters", "return_sequences"):
+    for name in ("rate", "momentum", "units", "filters", "stateful"):
         value = getattr(layer, name, None)
         if isinstance(value, bool | int | float):
             record[name] = value

@@ -16,6 +16,7 @@ HIGH_DROPOUT = 0.75
 LARGE_RISE = 0.3  # Of the validation loss over its least.
 LARGE_GAP = 0.3  # Between what is reached in training and in validation.
 HUGE_GAP = 0.5
+FEW_STEPS = 30  # After fewer nobody expects much.
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -30,7 +31,10 @@ def _regularised(view: View) -> Iterator[Finding]:
         return
     penalty, data = view.values("step/regularisation"), view.data_loss
     finite = [v[np.isfinite(v)] for v in (penalty, data)]
-    if all(len(v) for v in finite):
+    # Where all of the loss comes through add_loss, it is no penalty on anything.
+    if all(len(v) for v in finite) and np.median(np.abs(finite[1])) > 1e-6 * abs(
+        finite[0][0]
+    ):
         # At the end the penalty may be small because it has won.
         ratio = float(np.max(finite[0]) / max(abs(float(np.median(finite[1]))), 1e-9))
         shrunk = _shrunk(view)
@@ -159,7 +163,8 @@ def _underfitting(view: View) -> Iterator[Finding]:
     confidence = min(0.75, 0.35 + 0.4 * short) + (0.2 if narrow else 0.0)
     layer, units, outputs = narrow or ("", 0, 0)
     # Who stops early knows it: it is a fault only where more epochs would not help.
-    improving = is_improving(view) and not narrow
+    is_short = view.num_steps < FEW_STEPS
+    improving = (is_short or is_improving(view)) and not narrow
     yield make(
         "underfitting",
         "note" if improving else "error" if view.fails else "warning",

@@ -143,6 +143,8 @@ def _constant(view: View) -> Iterator[Finding]:
         there = view.values(f"epoch_{name}", "validation")
         is_still = len(values) >= 3 and all(len(set(v)) <= 1 for v in (values, there))
         counts_hits = str(metric.get("class")) in ("Precision", "Recall")
+        if "learning_rate" in name or name == "lr":
+            continue  # Some show the learning rate as a metric.
         if is_still and not (counts_hits and values[0] == 0):
             yield _wrong(
                 name,

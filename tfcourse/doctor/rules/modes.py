@@ -115,7 +115,9 @@ def _modes(view: View) -> Iterator[Finding]:
         for layer in view.layers
         if "Dropout" in layer["class"] and number(layer, "rate") > 0.05
     ]
-    if abs(again - once) > 1e-4 * scale:
+    # The state of a recurrent layer may go on from batch to batch, as it should.
+    goes_on = any(layer.get("stateful") for layer in view.layers)
+    if abs(again - once) > 1e-4 * scale and not goes_on:
         yield _gap(
             view,
             _severity_of_chance(view, abs(again - once) / scale),

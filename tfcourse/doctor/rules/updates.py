@@ -166,9 +166,10 @@ def _too_low(view: View) -> Iterator[Finding]:
     faded = rate_faded(view)
     if view.learns_well and not faded:
         return
-    if peak < SMALL_UPDATE or (moved < 0.05 and better > 0.6):
+    is_small = peak < 10 * SMALL_UPDATE
+    if peak < SMALL_UPDATE or (is_small and moved < 0.05 and better > 0.6):
         confidence, place = 0.9, "all along"
-    elif peak < 10 * SMALL_UPDATE and better > 0.8 and view.improvement < 0.5:
+    elif is_small and better > 0.8 and view.improvement < 0.5:
         confidence, place = 0.7, "all along"
     elif faded and ends < SMALL_UPDATE:
         confidence, place = 0.8, "after its schedule took it down"
