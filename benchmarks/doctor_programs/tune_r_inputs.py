@@ -1,4 +1,4 @@
-"""Held-out programs whose data come in badly, or don't suit the loss."""
+"""Programs whose data come in badly, or don't suit the loss."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Held-out programs whose signals fade, explode, die or saturate."""
+"""Programs whose signals fade, explode, die or saturate."""
 
 import keras
 import numpy as np

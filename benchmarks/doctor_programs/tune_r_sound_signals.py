@@ -1,4 +1,4 @@
-"""Held-out programs on images, words and signals that look odd, but are sound."""
+"""Programs on images, words and signals that look odd, but are sound."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Held-out programs on tables that look odd, but are sound."""
+"""Programs on tables that look odd, but are sound."""
 
 import keras
 import numpy as np

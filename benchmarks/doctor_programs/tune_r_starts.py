@@ -1,4 +1,4 @@
-"""Held-out programs whose weights begin badly, or whose layers are all linear."""
+"""Programs whose weights begin badly, or whose layers are all linear."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Held-out programs whose steps are too large, too small, or not a number."""
+"""Programs whose steps are too large, too small, or not a number."""
 
 import keras
 from keras import layers, ops

@@ -72,6 +72,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
         "loss-activation-mismatch",
         "loss-reduction",
         "over-regularised",
+        "exploding-gradients",
         "non-finite-values",
         "symmetric-initialisation",
     ),
@@ -90,6 +91,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
         "loss-activation-mismatch",
         "over-regularised",
         "unnormalised-inputs",
+        "learning-rate-too-high",
     ),
     "underfitting": (
         "*",  # It is what is left when nothing else explains a poor fit.
@@ -139,6 +141,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
         "over-regularised",
         "disconnected-gradient",
         "unscaled-targets",
+        "initialisation-scale",
     ),
     "frozen-weights": (),
     "over-regularised": (),

@@ -171,7 +171,8 @@ class Probe:
     def _compiled_loss(
         self, x: Any, y: Any, p: Any, weight: Any, training: bool
     ) -> Any:
-        if getattr(self.model, "_compile_loss", None) is None:
+        has_own = type(self.model).compute_loss is not keras.Model.compute_loss
+        if getattr(self.model, "_compile_loss", None) is None and not has_own:
             raise ValueError("the model was compiled without a loss")
         return self.model.compute_loss(
             x=x, y=y, y_pred=p, sample_weight=weight, training=training

@@ -19,6 +19,7 @@ GOLDEN_RATIO = 0.6180339887498949
 # An activation is saturated where its slope is under 1 % of its largest.
 SIGMOID_SLOPE = 0.25
 SATURATED_SHARE_OF_SLOPE = 0.01
+KNOWN_SHAPES = ("sigmoid", "tanh", "relu", "softmax", "softplus", "elu", "selu", "gelu")
 MIN_AT_AN_END = 0.05  # Of the values of a bounded function whose name isn't known.
 MIN_BETWEEN = 0.003
 
@@ -136,7 +137,7 @@ def activation_statistics(
 
 
 def _saturated(values: np.ndarray, activation: str) -> np.ndarray | None:
-    kind = activation or _bounded_kind(values)
+    kind = activation if activation in KNOWN_SHAPES else _bounded_kind(values)
     if kind == "sigmoid":
         slope = values * (1.0 - values) / SIGMOID_SLOPE
     elif kind == "tanh":

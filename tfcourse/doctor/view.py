@@ -276,6 +276,8 @@ class View:
             return outcome.train > 0.7
         if outcome.validation > max(0.9 * outcome.attainable, 0.8):
             return True  # Some training targets may be wild, and were left alone.
+        if outcome.attainable < 0.1:
+            return outcome.train > 0.1  # Neighbours know nothing: it must know more.
         return outcome.train >= 0.8 * max(outcome.attainable, 0.0) - 0.02
 
     @property
@@ -288,7 +290,8 @@ class View:
             return self.improvement < 0.1
         if math.isnan(outcome.attainable):
             return outcome.train < 0.35
-        return outcome.train < 0.5 * outcome.attainable and not self.learns_well
+        least = max(0.5 * outcome.attainable, 0.05)
+        return outcome.train < least and not self.learns_well
 
     @functools.cached_property
     def became_non_finite(self) -> bool:

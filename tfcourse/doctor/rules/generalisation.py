@@ -13,7 +13,7 @@ from tfcourse.doctor.view import View, as_dict, number
 
 PENALTY_RATIO = 2.0
 HIGH_DROPOUT = 0.75
-LARGE_RISE = 0.3  # Of the validation loss over its least.
+LARGE_RISE = 0.4  # Of the validation loss over its least.
 LARGE_GAP = 0.3  # Between what is reached in training and in validation.
 HUGE_GAP = 0.5
 FEW_STEPS = 30  # After fewer nobody expects much.
@@ -108,13 +108,16 @@ def _overfitting(view: View) -> Iterator[Finding]:
     losses = view.values("epoch_loss")
     validation = view.values("epoch_loss", "validation")
     gap = view.outcome.train - view.outcome.validation
-    rises = 0.0
+    rises = highest = 0.0
     if len(validation) >= 4 and np.isfinite(validation).all() and len(losses):
         best = int(np.argmin(validation))
         after = validation[best:]
         lowest = float(validation[best])
         last = float(np.median(after[-3:])) if len(after) >= 3 else lowest
         rises = (last - lowest) / max(abs(lowest), 1e-9)
+        # One epoch may be unlucky: the third worst counts.
+        worst = float(np.sort(after)[-3]) if len(after) >= 3 else lowest
+        highest = (worst - lowest) / max(abs(lowest), 1e-9)
         if rises > 0.2 and losses[-1] < 0.6 * last and losses[-1] < losses[best] + 1e-9:
             # The loss may rise by a few sure errors while the score stays.
             harmless = gap < 0.05 or view.outcome.validation > 0.95
@@ -133,7 +136,7 @@ def _overfitting(view: View) -> Iterator[Finding]:
             )
             return
     # Small data leave a gap; it does harm where the validation loss has risen.
-    is_harmful = gap > HUGE_GAP or (gap > LARGE_GAP and rises > 0.1)
+    is_harmful = gap > HUGE_GAP or (gap > LARGE_GAP and highest > 0.1)
     if is_harmful and view.outcome.train > 0.85:
         yield make(
             "overfitting",

@@ -53,7 +53,9 @@ def _labels(view: View) -> Iterator[Finding]:
     contrast = told_there > max(0.3, told + 0.2)
     # With few examples a real relation may hide in the noise.
     limit = noise if contrast else min(noise, MAX_NOISE)
-    if told < limit + 0.05 and not learned > 0.15:
+    # A loss that falls by half shows a relation where nothing else can be told.
+    learned = learned > 0.15 or (math.isnan(learned) and view.learns_well)
+    if told < limit + 0.05 and not learned:
         yield make(
             "misaligned-labels",
             "error",
@@ -99,7 +101,10 @@ def _noise(view: View, told: float, told_there: float) -> Iterator[Finding]:
         + (contrast > 0.2)
         + (contrast > 0.35)
     )
-    if signs < 2:
+    # Of few rare examples the neighbours tell little on either side.
+    noise = math.hypot(*(_chance(view, side) for side in ("train", "validation")))
+    by_model = cleaner or scattered or scattered_there
+    if signs < 2 or not (by_model or contrast > 3 * noise):
         return
     robust = {str(loss.get("name")) for loss in view.losses} & set(ROBUST)
     harmless = robust and view.outcome.validation > 0.85
@@ -121,6 +126,13 @@ def _noise(view: View, told: float, told_there: float) -> Iterator[Finding]:
         series=("epoch_loss",),
         see=(("scalars", "epoch_loss"), ("images", "images/inputs")),
     )
+
+
+def _chance(view: View, side: str) -> float:
+    """Return by how much luck changes what neighbours tell, on the scale from chance."""
+    record = as_dict(as_dict(view.examples.get("agreement")).get(side))
+    base, count = number(record, "baseline"), max(number(record, "num_examples"), 1.0)
+    return math.sqrt(base * (1 - base) / count) / max(1 - base, 1e-6)
 
 
 def _leakage(view: View) -> Iterator[Finding]:
@@ -145,7 +157,7 @@ def _leakage(view: View) -> Iterator[Finding]:
     near_by_chance = pairs * (number(record, "near_in_validation") / 2 + whole)
     leaked = min(1.0, (exact - by_chance) / count / max(coverage, 0.01))
     near_share = (near - near_by_chance) / queries
-    is_exact = exact >= 4 and exact > 2 * by_chance + 3 and leaked > 0.03
+    is_exact = exact >= 4 and exact > 2 * by_chance + 3 and leaked > 0.05
     # Where the validation examples repeat one another, so do all examples there can be.
     is_exact = is_exact and (
         continuous or number(record, "repeated_in_validation") < 0.2 * count
@@ -216,6 +228,8 @@ def _shift(view: View) -> Iterator[Finding]:
     drop = view.outcome.train - view.outcome.validation
     costs = drop > 0.1 or math.isnan(drop)
     extreme = ratio > 5 or ratio < 0.2 or overall > 1.0
+    # Kinds that are not in the training data can't be learned from them.
+    extreme = extreme or (labels > 0.6 and drop > 0.3)
     yield make(
         "train-validation-shift",
         "error" if costs and (scaled or moved) else "warning" if extreme else "note",

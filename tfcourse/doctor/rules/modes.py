@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from tfcourse.doctor.findings import Finding, Severity
 from tfcourse.doctor.rules.making import make, severity_of
 from tfcourse.doctor.rules.outputs import near
@@ -35,9 +37,11 @@ def _reduction(view: View) -> Iterator[Finding]:
     summed = abs(data) > 1e-6 and abs(data / (2 * data_mean) - 1) < 0.02
     if declared or (summed and not near(data, data_mean)):
         severity = severity_of(view)
+        if severity == "note" and not _is_mean(view, whole):
+            severity = "warning"
         yield _reduced(
             view,
-            "warning" if severity == "note" else severity,
+            severity,
             0.97,
             "The loss is summed over the batch, not averaged: the gradient grows with "
             "the batch size, as if the learning rate were that many times larger.",
@@ -58,6 +62,16 @@ def _reduction(view: View) -> Iterator[Finding]:
             "a batch's loss differs from the mean of its halves' losses by over 10 %",
             {"whole": whole, "mean of halves": mean},
         )
+
+
+def _is_mean(view: View, loss: float) -> bool:
+    """Return whether a loss is the mean of one of the usual ones: divided by hand."""
+    return any(
+        near(loss, value)
+        for _, candidates in view.losses_and_candidates()[:1]
+        for value in candidates.values()
+        if isinstance(value, int | float)
+    )
 
 
 def _all_pairs(view: View) -> Iterator[Finding]:
@@ -175,7 +189,10 @@ def _severity_of_chance(view: View, difference: float) -> Severity:
 
 def _averages(view: View, training: float, inference: float) -> Iterator[Finding]:
     """Moving averages far from what the batches have, or a layer of one's own."""
-    if inference > 1.3 * training + 0.02 * abs(training):
+    # A gap that is small beside what the loss was costs nothing.
+    first = view.data_loss[np.isfinite(view.data_loss)][:1]
+    scale = float(abs(first[0])) if len(first) else 0.0
+    if inference > 1.3 * training + 0.02 * max(abs(training), scale):
         drop = inference / max(training, 1e-9)
         averages = has_averages(view)
         if drop > 1.5 or view.fails:

@@ -300,7 +300,11 @@ def _scale_finding(view: View, ratio: float, path: str) -> Finding:
     size = "large" if ratio > 1 else "small"
     severity = severity_of(view)
     grows = _growth(view)
-    if severity == "note" and ratio > 2 * LARGE_SCALE:
+    # Guesses that are surely wrong at the start: beyond ten times the loss of chance.
+    num_classes = number(view.targets(), "num_classes")
+    is_sure = first_loss > 10 * math.log(max(num_classes, 2)) and ratio > LARGE_SCALE
+    is_sure = is_sure and view.outcome.kind in CLASSES
+    if severity == "note" and (ratio > 2 * LARGE_SCALE or is_sure):
         severity = "warning"
     return make(
         "initialisation-scale",

@@ -67,7 +67,7 @@ def _too_high(view: View) -> Iterator[Finding]:
     before, after = same_batch(view)
     usable = np.isfinite(before)
     # A loss that is no number says nothing about the length of a short step.
-    if update_ratio(view) < LARGE_UPDATE / 3:
+    if not update_ratio(view) >= LARGE_UPDATE / 3:
         usable &= ~np.isnan(after)
     worse = float(np.mean(~(after[usable] <= before[usable]))) if usable.any() else 0.0
     rate = number(view.optimizer, "learning_rate")
@@ -83,20 +83,23 @@ def _too_high(view: View) -> Iterator[Finding]:
     outcome = view.outcome
     short = outcome.train < 0.92 * outcome.attainable
     # It can recover from a start that threw it far off, but not to where it could be.
-    is_thrown = unusual and jump > 2.5 and ratio > 0.1 and not outcome.train > 0.9
+    is_adaptive = str(view.optimizer.get("class")) not in USUAL_RATES
+    is_far = is_adaptive and rate > 3 * USUAL_RATE
+    is_thrown = unusual and jump > (1.5 if is_far else 2.5) and ratio > 0.1
+    is_thrown = is_thrown and not outcome.train > 0.9
     is_short = (unusual and short) or is_thrown
     if view.learns_well and not view.became_non_finite and not is_short:
         return
     is_sure = large or worse >= 0.5 or (unusual and jump > 3)
     # Where steps are as long as the rate, whatever the gradient, and a run stays behind,
     # a rate far beyond the usual ones is sign enough.
-    is_adaptive = str(view.optimizer.get("class")) not in USUAL_RATES
-    is_extreme = is_adaptive and rate > 3 * USUAL_RATE and not view.learns_well
+    is_extreme = is_far and not view.learns_well
     if not (is_extreme or is_thrown) and (sum(signs) < 2 or not is_sure):
         return
     confidence = 0.35 + 0.15 * sum(signs) + (0.1 if unusual else 0.0)
-    if first_norm(view) > HUGE_NORM and not unusual:
-        confidence = min(confidence, 0.55)  # Before any step: the rate made it not so.
+    is_grown = first_norm(view) > HUGE_NORM  # Before any step: not by the rate.
+    if not unusual and (is_grown or _explodes_in_time(view)):
+        confidence = min(confidence, 0.55)
     yield make(
         "learning-rate-too-high",
         "error" if view.fails else "warning",
@@ -120,6 +123,16 @@ def _too_high(view: View) -> Iterator[Finding]:
         },
         steps=view.sampled_steps(),
         series=("step/loss", "step/loss_after", "step/learning_rate"),
+    )
+
+
+def _explodes_in_time(view: View) -> bool:
+    """Return whether gradients through a recurrent layer reach huge norms."""
+    kinds = {layer["class"] for layer in view.layers}
+    norms = [v[np.isfinite(v)] for v in view.named("gradient_norm").values()]
+    largest = max((float(v.max()) for v in norms if len(v)), default=0.0)
+    return (
+        bool(kinds & {"SimpleRNN", "LSTM", "GRU", "RNN"}) and largest > HUGE_NORM / 10
     )
 
 

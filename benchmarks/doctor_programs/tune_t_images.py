@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_t as data
+from doctor_programs import more_datasets_t as data
 from doctor_programs.registry import Program, program
 
 
@@ -19,7 +19,7 @@ def _copies(
     return x.astype("float32"), y
 
 
-@program(faults=("data-leakage",), architecture="cnn", split="held-out")
+@program(faults=("data-leakage",), architecture="cnn", split="tune")
 def t_augmented_then_split(seed: int, mended: bool = False) -> Program:
     """The set was augmented first and split afterwards, so copies stand on both sides."""
     rng = np.random.default_rng(seed)
@@ -45,7 +45,7 @@ def t_augmented_then_split(seed: int, mended: bool = False) -> Program:
 @program(
     faults=("dead-relu", "learning-rate-too-high"),
     architecture="autoencoder",
-    split="held-out",
+    split="tune",
 )
 def t_autoencoder_gone_dark(seed: int, mended: bool = False) -> Program:
     """The first large steps push all ReLUs of the autoencoder below 0 for good."""
@@ -80,9 +80,7 @@ class _Code(layers.Layer):
         return rounded
 
 
-@program(
-    faults=("disconnected-gradient",), architecture="autoencoder", split="held-out"
-)
+@program(faults=("disconnected-gradient",), architecture="autoencoder", split="tune")
 def t_rounded_code(seed: int, mended: bool = False) -> Program:
     """The code is rounded for storage, and round() lets no gradient into the encoder."""
     x, _, x_val, _ = data.pictures("mnist", seed, 1400, 1150, shrink=2)
@@ -100,7 +98,7 @@ def t_rounded_code(seed: int, mended: bool = False) -> Program:
     return Program(model, train.batch(50), None, val, epochs=15, batch_size=None)
 
 
-@program(faults=("frozen-weights",), architecture="cnn", split="held-out")
+@program(faults=("frozen-weights",), architecture="cnn", split="tune")
 def t_base_without_weights(seed: int, mended: bool = False) -> Program:
     """The base is frozen as in the tutorial, but it was made without trained weights."""
     x, y, x_val, y_val = data.pictures("cifar10", seed, 1500, 1200, shrink=2)
@@ -149,7 +147,7 @@ class _Batches(keras.utils.PyDataset):
         self.order = self.rng.permutation(len(self.x))
 
 
-@program(faults=("label-noise",), architecture="cnn", split="held-out")
+@program(faults=("label-noise",), architecture="cnn", split="tune")
 def t_hasty_annotators(seed: int, mended: bool = False) -> Program:
     """Two training labels in five were clicked wrongly; the validation set was checked."""
     x, y, x_val, y_val = data.pictures("fashion_mnist", seed, 1500, 1200, shrink=2)
@@ -173,7 +171,7 @@ def t_hasty_annotators(seed: int, mended: bool = False) -> Program:
     return Program(model, train, None, val, epochs=10, batch_size=None)
 
 
-@program(faults=("misaligned-labels",), architecture="mlp", split="held-out")
+@program(faults=("misaligned-labels",), architecture="mlp", split="tune")
 def t_files_sorted_as_text(seed: int, mended: bool = False) -> Program:
     """Files came as 0, 1, 10, 100, ..., their table of labels as 0, 1, 2, 3, ..."""
     from sklearn.datasets import load_digits
@@ -201,7 +199,7 @@ def t_files_sorted_as_text(seed: int, mended: bool = False) -> Program:
     return Program(model, x, labels, epochs=20, batch_size=32, more=more)
 
 
-@program(faults=("loss-activation-mismatch",), architecture="siamese", split="held-out")
+@program(faults=("loss-activation-mismatch",), architecture="siamese", split="tune")
 def t_pairs_without_sigmoid(seed: int, mended: bool = False) -> Program:
     """The score of a pair is a plain number, but the loss takes it for a probability."""
     x, y, x_val, y_val = data.eights(seed)

@@ -1,4 +1,4 @@
-"""Held-out programs on tables and numbers."""
+"""Programs on tables and numbers."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import numpy as np
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_w as data
+from doctor_programs import more_datasets_w as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("label-noise",), architecture="mlp", split="held-out")
+@program(faults=("label-noise",), architecture="mlp", split="tune")
 def w_hasty_annotators(seed: int, mended: bool = False) -> Program:
     """Two fifths of the training digits were mistyped; the validation set is audited."""
     x, y = data.eight_by_eight(seed)
@@ -34,9 +34,7 @@ def w_hasty_annotators(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25)
 
 
-@program(
-    faults=("loss-activation-mismatch",), architecture="autoencoder", split="held-out"
-)
+@program(faults=("loss-activation-mismatch",), architecture="autoencoder", split="tune")
 def w_sigmoid_rebuilds_z_scores(seed: int, mended: bool = False) -> Program:
     """The decoder ends in a sigmoid, but the columns to rebuild are standardised."""
     x, _ = data.tumours(seed)
@@ -69,7 +67,7 @@ class _Drop(layers.Layer):
         return dropped / self.keep if self.scale else dropped
 
 
-@program(faults=("train-inference-gap",), architecture="regression", split="held-out")
+@program(faults=("train-inference-gap",), architecture="regression", split="tune")
 def w_dropout_by_hand_unscaled(seed: int, mended: bool = False) -> Program:
     """A hand-made dropout layer doesn't divide by the share it keeps."""
     x, y = datasets.friedman(seed, 1500)
@@ -88,7 +86,7 @@ def w_dropout_by_hand_unscaled(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20)
 
 
-@program(faults=("unnormalised-inputs",), architecture="tabular", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="tabular", split="tune")
 def w_unix_seconds_beside_shares(seed: int, mended: bool = False) -> Program:
     """Ages, incomes, Unix times and shares go into the network as they are."""
     x, y = data.customers(seed)
@@ -105,7 +103,7 @@ def w_unix_seconds_beside_shares(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=15)
 
 
-@program(faults=("underfitting",), architecture="regression", split="held-out")
+@program(faults=("underfitting",), architecture="regression", split="tune")
 def w_three_units_for_a_surface(seed: int, mended: bool = False) -> Program:
     """Three hidden units are to draw a surface full of hills."""
     x, y = data.waving_surface(seed)
@@ -119,7 +117,7 @@ def w_three_units_for_a_surface(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=35, batch_size=40)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def w_iris_eight_at_a_time(seed: int) -> Program:
     """Healthy: 120 flowers in batches of 8 make a restless curve that still gets there."""
     from sklearn.datasets import load_iris
@@ -143,7 +141,7 @@ def w_iris_eight_at_a_time(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=30, batch_size=8)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def w_counts_that_stay_uncertain(seed: int) -> Program:
     """Healthy: Poisson counts keep much of their scatter, however good the model is."""
     x, y = datasets.counts(seed, 2000)
@@ -156,7 +154,7 @@ def w_counts_that_stay_uncertain(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=15, batch_size=32)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def w_parity_after_a_plateau(seed: int) -> Program:
     """Healthy: nothing seems to happen for epochs, then the parity of signs is found."""
     rng = np.random.default_rng(seed)
@@ -176,7 +174,7 @@ def w_parity_after_a_plateau(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=35, batch_size=50)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def w_rare_frauds_well_weighted(seed: int) -> Program:
     """Healthy: six per cent frauds, class weights, and recall and precision to watch."""
     x, y = data.transactions(seed)
@@ -199,7 +197,7 @@ def w_rare_frauds_well_weighted(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=64, more=more)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def w_raw_columns_behind_a_norm(seed: int) -> Program:
     """Healthy: raw columns of very different sizes, put right by a first BatchNorm."""
     x, y = data.tumours(seed)
@@ -215,7 +213,7 @@ def w_raw_columns_behind_a_norm(seed: int) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20, batch_size=32)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def w_progress_of_a_hundred_and_fifty(seed: int) -> Program:
     """Healthy: targets of 25 to 346, whose mean the last bias starts with."""
     from sklearn.datasets import load_diabetes

@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_t as data
+from doctor_programs import more_datasets_t as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("class-imbalance",), architecture="tabular", split="held-out")
+@program(faults=("class-imbalance",), architecture="tabular", split="tune")
 def t_few_bad_loans(seed: int, mended: bool = False) -> Program:
     """One loan in 25 goes bad, and the model finds that none ever does."""
     numbers, regions, bad = data.loans(seed)
@@ -32,7 +32,7 @@ def t_few_bad_loans(seed: int, mended: bool = False) -> Program:
     return Program(model, x, bad[:4000], val, epochs=8, batch_size=50, more=more)
 
 
-@program(faults=("exploding-gradients",), architecture="recurrent", split="held-out")
+@program(faults=("exploding-gradients",), architecture="recurrent", split="tune")
 def t_identity_over_sixty_steps(seed: int, mended: bool = False) -> Program:
     """A ReLU recurrence multiplies state and gradient sixty times, and nothing clips."""
     x, y = data.meters(seed)
@@ -68,7 +68,7 @@ class _OldDense(layers.Layer):
         return ops.relu(x @ self.kernel + self.bias)
 
 
-@program(faults=("initialisation-scale",), architecture="mlp", split="held-out")
+@program(faults=("initialisation-scale",), architecture="mlp", split="tune")
 def t_random_normal_by_hand(seed: int, mended: bool = False) -> Program:
     """Kernels were ported as tf.random.normal(shape), so their deviation is 1."""
     x, y, x_val, y_val = data.table("breast_cancer", seed, 400)
@@ -117,7 +117,7 @@ class Arm(keras.Model):
         return ops.mean(errors) if self.mean else ops.sum(errors)
 
 
-@program(faults=("loss-reduction",), architecture="regression", split="held-out")
+@program(faults=("loss-reduction",), architecture="regression", split="tune")
 def t_errors_added_up(seed: int, mended: bool = False) -> Program:
     """Huber's errors of 128 examples and 3 outputs are added rather than averaged."""
     x, y = data.robot_arm(seed)
@@ -143,9 +143,7 @@ def _encoder(words: int, length: int, outputs: int) -> keras.Model:
     return keras.Model(tokens, layers.Dense(outputs)(pooled))
 
 
-@program(
-    faults=("learning-rate-too-high",), architecture="transformer", split="held-out"
-)
+@program(faults=("learning-rate-too-high",), architecture="transformer", split="tune")
 def t_adam_at_a_tenth(seed: int, mended: bool = False) -> Program:
     """A small transformer is trained with Adam at 0.1, the rate of an SGD script."""
     x, y = data.sentences(seed)
@@ -159,7 +157,7 @@ def t_adam_at_a_tenth(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:2000], y[:2000], val, epochs=4, batch_size=40)
 
 
-@program(faults=("learning-rate-too-low",), architecture="recurrent", split="held-out")
+@program(faults=("learning-rate-too-low",), architecture="recurrent", split="tune")
 def t_decays_by_the_epoch(seed: int, mended: bool = False) -> Program:
     """The rate is halved every two steps: decay_steps was meant in epochs."""
     x, y = data.machines(seed)
@@ -203,7 +201,7 @@ class Shells(keras.Model):
         return self.out(x)
 
 
-@program(faults=("missing-nonlinearity",), architecture="mlp", split="held-out")
+@program(faults=("missing-nonlinearity",), architecture="mlp", split="tune")
 def t_activation_not_assigned(seed: int, mended: bool = False) -> Program:
     """The activation is called, but its result isn't assigned: all layers are linear."""
     x, y, x_val, y_val = data.onion(seed)

@@ -5,11 +5,11 @@ import numpy as np
 from keras import layers, ops
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 
-from doctor_programs import held_out_data_u as data
+from doctor_programs import more_datasets_u as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("over-regularised",), architecture="autoencoder", split="held-out")
+@program(faults=("over-regularised",), architecture="autoencoder", split="tune")
 def u_sparse_codes_all_zero(seed: int, mended: bool = False) -> Program:
     """The sparsity penalty on the codes is 1 in place of 1e-5, so all codes become 0."""
     x = load_digits().data.astype("float32") / 16
@@ -26,7 +26,7 @@ def u_sparse_codes_all_zero(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:1400], x[:1400], (x[1400:], x[1400:]), 15, 32)
 
 
-@program(faults=("overfitting",), architecture="regression", split="held-out")
+@program(faults=("overfitting",), architecture="regression", split="tune")
 def u_diabetes_by_heart(seed: int, mended: bool = False) -> Program:
     """A wide network learns 330 patients by heart for 45 epochs, without a stop."""
     x, y, x_val, y_val = data.table(load_diabetes(), seed, 330)
@@ -46,7 +46,7 @@ def u_diabetes_by_heart(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 45, 16, more)
 
 
-@program(faults=("underfitting",), architecture="cnn", split="held-out")
+@program(faults=("underfitting",), architecture="cnn", split="tune")
 def u_two_filters_for_ten_garments(seed: int, mended: bool = False) -> Program:
     """Two filters and a global mean are all that ten kinds of garments get."""
     x, y, x_val, y_val = data.images("fashion_mnist", seed, 1800, 1500)
@@ -70,7 +70,7 @@ def u_two_filters_for_ten_garments(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 15, 32)
 
 
-@program(faults=("train-validation-shift",), architecture="tabular", split="held-out")
+@program(faults=("train-validation-shift",), architecture="tabular", split="tune")
 def u_iris_split_off_the_end(seed: int, mended: bool = False) -> Program:
     """Iris is sorted, so validation_split takes the last flowers, all of one kind."""
     flowers = load_iris()
@@ -96,7 +96,7 @@ def u_iris_split_off_the_end(seed: int, mended: bool = False) -> Program:
     )
 
 
-@program(faults=("train-inference-gap",), architecture="cnn", split="held-out")
+@program(faults=("train-inference-gap",), architecture="cnn", split="tune")
 def u_slim_decay_of_0999(seed: int, mended: bool = False) -> Program:
     """Batch normalisation got the momentum 0.999 of an old script for a run of 90 steps."""
     x, y, x_val, y_val = data.images("mnist", seed, 1000, 720)
@@ -119,7 +119,7 @@ def u_slim_decay_of_0999(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 8, 64)
 
 
-@program(faults=("non-finite-values",), architecture="siamese", split="held-out")
+@program(faults=("non-finite-values",), architecture="siamese", split="tune")
 def u_root_of_no_distance(seed: int, mended: bool = False) -> Program:
     """The distance's root has no slope at 0, and some pairs show the same image twice."""
     x, y, _, _ = data.images("fashion_mnist", seed, 300, 300)

@@ -8,11 +8,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_w as data
+from doctor_programs import more_datasets_w as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def w_borrowed_eyes_new_head(seed: int) -> Program:
     """Healthy: the convolutions come from other garments and stay frozen on purpose."""
     x, y = data.pictures("fashion_mnist", seed, 2600)
@@ -44,7 +44,7 @@ def _contrastive(same: Any, distance: Any) -> Any:
     return ops.mean(same * ops.square(distance) + (1.0 - same) * apart, axis=-1)
 
 
-@program(architecture="siamese", split="held-out")
+@program(architecture="siamese", split="tune")
 def w_contrastive_without_metric(seed: int) -> Program:
     """Healthy: a contrastive loss on distances, so there is no accuracy to show."""
     images, labels = data.eight_by_eight(seed)
@@ -102,7 +102,7 @@ class Denoiser(keras.Model):
         return {"loss": self.mean_loss.result()}
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def w_noisy_in_training_only(seed: int) -> Program:
     """Healthy: the denoiser's own step adds noise, so validation is the easier task."""
     x, _ = data.pictures("mnist", seed, 1400)
@@ -114,7 +114,7 @@ def w_noisy_in_training_only(seed: int) -> Program:
     return Program(model, train.batch(32), None, test, epochs=12, batch_size=None)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def w_large_batch_large_rate(seed: int) -> Program:
     """Healthy: SGD at a rate of 0.4 with batches of 200, warmed up and normalised."""
     x, y = data.pictures("cifar10", seed, 2400)

@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_t as data
+from doctor_programs import more_datasets_t as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def t_trained_base_stays_frozen(seed: int, mended: bool = False) -> Program:
     """The frozen base is meant: it was trained on other digits a moment ago."""
     x, y, x_val, y_val = data.eights(seed)
@@ -37,7 +37,7 @@ def t_trained_base_stays_frozen(seed: int, mended: bool = False) -> Program:
     return Program(model, x[late], y[late] - 5, val, epochs=10, batch_size=16)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def t_progress_in_hundreds(seed: int, mended: bool = False) -> Program:
     """Targets go up to 346 and half their spread can't be known; the last layer copes."""
     x, y, x_val, y_val = data.table("diabetes", seed, 350)
@@ -57,7 +57,7 @@ def t_progress_in_hundreds(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, val, epochs=30, batch_size=25, more=more)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def t_iris_by_eights(seed: int, mended: bool = False) -> Program:
     """A hundred flowers, eight at a time: the loss of the batches jumps about."""
     x, y, x_val, y_val = data.table("iris", seed, 100, standardise=False)
@@ -79,7 +79,7 @@ def t_iris_by_eights(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25, batch_size=8)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def t_long_wait_then_progress(seed: int, mended: bool = False) -> Program:
     """For several epochs nothing seems to happen, then the GRU finds the first symbol."""
     x, y = datasets.recall(seed, n=1000, length=20)
@@ -92,7 +92,7 @@ def t_long_wait_then_progress(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:800], y[:800], val, epochs=28, batch_size=50)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def t_most_words_never_seen(seed: int, mended: bool = False) -> Program:
     """The embedding has 12,000 rows, of which the texts use a few hundred."""
     x, y = data.sentences(seed, n=2000)
@@ -118,7 +118,7 @@ def t_most_words_never_seen(seed: int, mended: bool = False) -> Program:
     return Program(model, train, None, val, epochs=9, batch_size=None)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def t_wine_in_its_own_units(seed: int, mended: bool = False) -> Program:
     """Columns from 0.1 to 1,680 go in as they are, and BatchNormalization evens them."""
     x, y, x_val, y_val = data.table("wine", seed, 130, standardise=False)
@@ -138,7 +138,7 @@ def t_wine_in_its_own_units(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=30, batch_size=26)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def t_rare_but_plain(seed: int, mended: bool = False) -> Program:
     """One example in twenty is positive, and the model finds nearly all of them."""
     rng = np.random.default_rng(seed)
@@ -164,7 +164,7 @@ def t_rare_but_plain(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:2400], y[:2400], val, epochs=12, batch_size=60)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def t_large_rate_with_warm_up(seed: int, mended: bool = False) -> Program:
     """Batches of 256 and a rate of 1 for SGD, but warmed up, normalised and decayed."""
     x, y, x_val, y_val = data.pictures("fashion_mnist", seed, 3000, 2500, shrink=2)
@@ -229,7 +229,7 @@ class Contrast(keras.Model):
         return {"loss": self.loss_mean.result()}
 
 
-@program(architecture="siamese", split="held-out")
+@program(architecture="siamese", split="tune")
 def t_contrast_of_digits(seed: int, mended: bool = False) -> Program:
     """A step of its own, no metric, and validation pairs that are sorted by their label."""
     x, y, x_val, y_val = data.pictures("mnist", seed, 1400, 1100, shrink=4)

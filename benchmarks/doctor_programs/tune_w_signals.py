@@ -1,4 +1,4 @@
-"""Held-out programs on sequences, texts and time series."""
+"""Programs on sequences, texts and time series."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ import tensorflow as tf
 from keras import layers
 
 from doctor_programs import datasets, more_datasets
-from doctor_programs import held_out_data_w as data
+from doctor_programs import more_datasets_w as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("exploding-gradients",), architecture="recurrent", split="held-out")
+@program(faults=("exploding-gradients",), architecture="recurrent", split="tune")
 def w_identity_rnn_unclipped(seed: int, mended: bool = False) -> Program:
     """A recurrent network with ReLU and an identity start lacks the paper's clipping."""
     x, y, x_val, y_val = more_datasets.heartbeats(seed, 1000, 800)
@@ -47,9 +47,7 @@ class _Block(layers.Layer):
         return self.norms[1](x + self.narrow(self.wide(x)))
 
 
-@program(
-    faults=("learning-rate-too-low",), architecture="transformer", split="held-out"
-)
+@program(faults=("learning-rate-too-low",), architecture="transformer", split="tune")
 def w_decay_counted_in_epochs(seed: int, mended: bool = False) -> Program:
     """The rate is to fall a little each epoch, but decay_steps counts batches."""
     x, y = data.alarms(seed)
@@ -71,7 +69,7 @@ def w_decay_counted_in_epochs(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=40)
 
 
-@program(faults=("over-regularised",), architecture="recurrent", split="held-out")
+@program(faults=("over-regularised",), architecture="recurrent", split="tune")
 def w_gru_with_l1_l2_everywhere(seed: int, mended: bool = False) -> Program:
     """Every kernel of the text model carries L1 and L2 factors copied from a blog."""
     words, moods = datasets.reviews(seed, 2000)
@@ -98,7 +96,7 @@ def w_gru_with_l1_l2_everywhere(seed: int, mended: bool = False) -> Program:
     return Program(model, words, moods, (words_val, moods_val), epochs=5)
 
 
-@program(faults=("unshuffled-data",), architecture="recurrent", split="held-out")
+@program(faults=("unshuffled-data",), architecture="recurrent", split="tune")
 def w_waves_file_after_file(seed: int, mended: bool = False) -> Program:
     """The recordings are read class by class, and the shuffle buffer holds only 64."""
     x, y = datasets.waves(seed, 1200)
@@ -123,7 +121,7 @@ def w_waves_file_after_file(seed: int, mended: bool = False) -> Program:
     return Program(model, train, None, test, epochs=8, batch_size=None)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def w_forecast_in_order_of_time(seed: int) -> Program:
     """Healthy: windows of one series, in order of time and unshuffled, tanh and all."""
     series = datasets.seasons(seed, 1200)
@@ -144,7 +142,7 @@ def w_forecast_in_order_of_time(seed: int) -> Program:
     )
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def w_most_words_never_seen(seed: int) -> Program:
     """Healthy: the table has 20,000 words, of which the texts use a fortieth."""
     words, moods = datasets.reviews(seed, 1600)

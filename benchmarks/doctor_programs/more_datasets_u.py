@@ -1,4 +1,4 @@
-"""Data of the programs in `held_out_u_*`: bundled tables and seeded generators."""
+"""Data of the programs in `tune_u_*`: bundled tables and seeded generators."""
 
 from typing import Any
 

@@ -5,13 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_v as data
+from doctor_programs import more_datasets_v as data
 from doctor_programs.registry import Program, program
 
 
-@program(
-    faults=("disconnected-gradient",), architecture="autoencoder", split="held-out"
-)
+@program(faults=("disconnected-gradient",), architecture="autoencoder", split="tune")
 def v_digits_binary_code(seed: int, mended: bool = False) -> Program:
     """The code is rounded to bits, and the encoder gets no gradient through round()."""
     x, _, x_val, _ = data.table("load_digits", seed, 1500)
@@ -33,7 +31,7 @@ def _steep(x):
     return ops.sigmoid(100 * x)
 
 
-@program(faults=("saturated-activations",), architecture="mlp", split="held-out")
+@program(faults=("saturated-activations",), architecture="mlp", split="tune")
 def v_garments_steep_sigmoid(seed: int, mended: bool = False) -> Program:
     """The hidden units use sigmoid(100 x), so nearly all of them sit at 0 or 1."""
     x, y, x_val, y_val = data.pictures("fashion_mnist", seed, 1400, 1100)
@@ -50,7 +48,7 @@ def v_garments_steep_sigmoid(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=20)
 
 
-@program(faults=("initialisation-scale",), architecture="cnn", split="held-out")
+@program(faults=("initialisation-scale",), architecture="cnn", split="tune")
 def v_mnist_truncated_normal(seed: int, mended: bool = False) -> Program:
     """All weights come from a truncated normal of deviation 1, as in old tutorials."""
     x, y, x_val, y_val = data.pictures("mnist", seed, 1400, 1100)
@@ -124,7 +122,7 @@ class AccumulatingPair(keras.Model):
             total.assign(tf.zeros_like(total))
 
 
-@program(faults=("wrong-update",), architecture="siamese", split="held-out")
+@program(faults=("wrong-update",), architecture="siamese", split="tune")
 def v_gestures_accumulation(seed: int, mended: bool = False) -> Program:
     """Gradients are added up, but a counter in Python never lets the step happen."""
     left, right, same = data.couples(seed, 1200)
@@ -198,9 +196,7 @@ def _reader(vocabulary: int, length: int, width: int, classes: int) -> keras.Mod
     return keras.Model(tokens, layers.Dense(classes, activation="softmax")(x))
 
 
-@program(
-    faults=("learning-rate-too-high",), architecture="transformer", split="held-out"
-)
+@program(faults=("learning-rate-too-high",), architecture="transformer", split="tune")
 def v_commands_adam_hot(seed: int, mended: bool = False) -> Program:
     """Adam with 0.1, a rate for SGD, on a small transformer."""
     x, y, x_val, y_val = data.commands(seed)
@@ -223,7 +219,7 @@ def v_commands_adam_hot(seed: int, mended: bool = False) -> Program:
     )
 
 
-@program(faults=("frozen-weights",), architecture="recurrent", split="held-out")
+@program(faults=("frozen-weights",), architecture="recurrent", split="tune")
 def v_spam_encoder_left_frozen(seed: int, mended: bool = False) -> Program:
     """The encoder is set to trainable = False as for fine-tuning, but has no training."""
     x, y, x_val, y_val = data.messages(seed, n=1200, train=1000)
@@ -243,7 +239,7 @@ def v_spam_encoder_left_frozen(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=5)
 
 
-@program(faults=("non-finite-values",), architecture="mlp", split="held-out")
+@program(faults=("non-finite-values",), architecture="mlp", split="tune")
 def v_digits_constant_pixels(seed: int, mended: bool = False) -> Program:
     """Pixels are standardised by hand, and pixels that never change give 0 / 0."""
     x, y, x_val, y_val = data.table("load_digits", seed, 1400)

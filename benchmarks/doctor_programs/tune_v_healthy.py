@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from doctor_programs import held_out_data_v as data
+from doctor_programs import more_datasets_v as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def v_mnist_pretrained_encoder(seed: int, mended: bool = False) -> Program:
     """Healthy: the encoder was pre-trained as an autoencoder, and is frozen on purpose."""
     x, y, x_val, y_val = data.pictures("mnist", seed, 1400, 1100)
@@ -40,7 +40,7 @@ def v_mnist_pretrained_encoder(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=6)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def v_iris_batches_of_eight(seed: int, mended: bool = False) -> Program:
     """Healthy: 110 flowers in batches of eight, so the loss is noisy."""
     x, y, x_val, y_val = data.table("load_iris", seed, 110)
@@ -62,7 +62,7 @@ def v_iris_batches_of_eight(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=25, batch_size=8)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def v_matches_near_chance(seed: int, mended: bool = False) -> Program:
     """Healthy: results of matches are mostly luck, and 65 % is all one can get."""
     rng = np.random.default_rng(seed)
@@ -86,7 +86,7 @@ def v_matches_near_chance(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:4000], y[:4000], validation, epochs=12, batch_size=64)
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def v_weld_seams_rare_cracks(seed: int, mended: bool = False) -> Program:
     """Healthy: only 6 % of the seams have a crack, but a crack is easily seen."""
     rng = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def v_weld_seams_rare_cracks(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:1600], y[:1600], (x[1600:], y[1600:]), epochs=12)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def v_parity_after_plateau(seed: int, mended: bool = False) -> Program:
     """Healthy: parity of four bits among ten, with a plateau before it is found."""
     rng = np.random.default_rng(seed)
@@ -137,7 +137,7 @@ def v_parity_after_plateau(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:2400], y[:2400], validation, epochs=25, batch_size=48)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def v_diabetes_progress_as_it_is(seed: int, mended: bool = False) -> Program:
     """Healthy: targets of 25 to 346, and a last layer that multiplies to their size."""
     x, y, x_val, y_val = data.table("load_diabetes", seed, 350)
@@ -155,7 +155,7 @@ def v_diabetes_progress_as_it_is(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=14, batch_size=16)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def v_wine_raw_batch_norm(seed: int, mended: bool = False) -> Program:
     """Healthy: columns of 0.1 to 1,700 go in raw, and batch normalisation copes."""
     x, y, x_val, y_val = data.table("load_wine", seed, 130)
@@ -178,7 +178,7 @@ def v_wine_raw_batch_norm(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, validation, epochs=20, batch_size=16)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def v_tickets_huge_vocabulary(seed: int, mended: bool = False) -> Program:
     """Healthy: 20,000 rows of embeddings, of which a few hundred are ever used."""
     x, y, x_val, y_val = data.messages(seed, n=2400, train=2000, words=300)
@@ -199,7 +199,7 @@ def v_tickets_huge_vocabulary(seed: int, mended: bool = False) -> Program:
     return Program(model, number[x], y, (number[x_val], y_val), epochs=6)
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def v_gestures_warm_up(seed: int, mended: bool = False) -> Program:
     """Healthy: batches of 128, and a warm-up to a large rate that then falls to zero."""
     x, y = data.gestures(seed, 1600)
@@ -256,7 +256,7 @@ class Denoiser(keras.Model):
         return self.compute_metrics(images, images, clean)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def v_garments_denoised(seed: int, mended: bool = False) -> Program:
     """Healthy: noise is added in training alone, so validation is the better one."""
     x, _, x_val, _ = data.pictures("fashion_mnist", seed, 1500, 1200)
@@ -290,7 +290,7 @@ class Windows(keras.utils.PyDataset):
         self.order = self.rng.permutation(self.order)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def v_tide_two_heads(seed: int, mended: bool = False) -> Program:
     """Healthy: a GRU foretells the next value and its direction, from a generator."""
     rng = np.random.default_rng(seed)

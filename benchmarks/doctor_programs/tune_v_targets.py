@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from doctor_programs import held_out_data_v as data
+from doctor_programs import more_datasets_v as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("wrong-metric",), architecture="recurrent", split="held-out")
+@program(faults=("wrong-metric",), architecture="recurrent", split="tune")
 def v_consumption_accuracy(seed: int, mended: bool = False) -> Program:
     """A forecast of electricity use is watched with accuracy, which stays at zero."""
     x, y, x_val, y_val = data.consumption(seed)
@@ -24,7 +24,7 @@ def v_consumption_accuracy(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=12)
 
 
-@program(faults=("class-imbalance",), architecture="tabular", split="held-out")
+@program(faults=("class-imbalance",), architecture="tabular", split="tune")
 def v_churn_nobody_leaves(seed: int, mended: bool = False) -> Program:
     """One customer in twenty leaves, and the model says of everybody that they stay."""
     x, y, x_val, y_val = data.customers(seed)
@@ -45,7 +45,7 @@ def v_churn_nobody_leaves(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=10, batch_size=64, more=more)
 
 
-@program(faults=("overfitting",), architecture="cnn", split="held-out")
+@program(faults=("overfitting",), architecture="cnn", split="tune")
 def v_messages_by_heart(seed: int, mended: bool = False) -> Program:
     """A text CNN with wide embeddings goes over 250 messages forty times."""
     x, y, x_val, y_val = data.messages(seed, n=850, train=250, words=900, strength=0.25)
@@ -67,7 +67,7 @@ def v_messages_by_heart(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=40, batch_size=16, more=more)
 
 
-@program(faults=("unscaled-targets",), architecture="tabular", split="held-out")
+@program(faults=("unscaled-targets",), architecture="tabular", split="tune")
 def v_car_prices_in_euros(seed: int, mended: bool = False) -> Program:
     """Prices of used cars in euros are the targets, and the network stays far below."""
     x, make, price = data.cars(seed)
@@ -88,7 +88,7 @@ def v_car_prices_in_euros(seed: int, mended: bool = False) -> Program:
     return Program(model, inputs, price[:1200], validation, epochs=20)
 
 
-@program(faults=("train-validation-shift",), architecture="cnn", split="held-out")
+@program(faults=("train-validation-shift",), architecture="cnn", split="tune")
 def v_cifar_folders_split(seed: int, mended: bool = False) -> Program:
     """Images come folder by folder, so validation_split takes kinds never trained on."""
     x, y, _, _ = data.pictures("cifar10", seed, 1300, 1300)
@@ -118,7 +118,7 @@ def v_cifar_folders_split(seed: int, mended: bool = False) -> Program:
 @program(
     faults=("missing-nonlinearity", "underfitting"),
     architecture="regression",
-    split="held-out",
+    split="tune",
 )
 def v_ripples_straight_line(seed: int, mended: bool = False) -> Program:
     """Three dense layers without activations can only draw a line through a sine."""
@@ -151,7 +151,7 @@ class SummedLoss(keras.losses.Loss):
         return tf.reduce_sum(each) / self.divide_by
 
 
-@program(faults=("loss-reduction",), architecture="mlp", split="held-out")
+@program(faults=("loss-reduction",), architecture="mlp", split="tune")
 def v_tumours_sum_of_losses(seed: int, mended: bool = False) -> Program:
     """The losses of a batch of 64 are added up and never divided by its size."""
     x, y, x_val, y_val = data.table("load_breast_cancer", seed, 420)

@@ -6,11 +6,11 @@ from keras import layers
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_u as data
+from doctor_programs import more_datasets_u as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def u_bias_starts_at_the_mean(seed: int, mended: bool = False) -> Program:
     """Targets of 25 to 346 as they are: the last bias starts at their mean."""
     x, y, x_val, y_val = data.table(load_diabetes(), seed, 340)
@@ -28,7 +28,7 @@ def u_bias_starts_at_the_mean(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y[:, None], (x_val, y_val[:, None]), 10, 34)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def u_rare_alarms_well_told(seed: int, mended: bool = False) -> Program:
     """One alarm in twenty, without weights: the network tells them apart all the same."""
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def u_rare_alarms_well_told(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:1800], y[:1800], (x[1800:], y[1800:]), 12, 32)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def u_three_in_four_at_best(seed: int, mended: bool = False) -> Program:
     """Customers whose choice is a weighted coin: nobody can be right more than 3 in 4."""
     rng = np.random.default_rng(seed)
@@ -80,7 +80,7 @@ def u_three_in_four_at_best(seed: int, mended: bool = False) -> Program:
     return Program(model, [x[:3200], shop[:3200]], y[:3200], validation, 10, 64)
 
 
-@program(architecture="regression", split="held-out")
+@program(architecture="regression", split="tune")
 def u_eight_at_a_time(seed: int, mended: bool = False) -> Program:
     """Batches of eight noisy measurements: the loss of a step jumps, the mean falls."""
     x, y = datasets.friedman(seed, 1200, noise=2.0)
@@ -102,7 +102,7 @@ def u_eight_at_a_time(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:1000], y[:1000], (x[1000:], y[1000:]), 12, 8, more)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def u_checkerboard_takes_its_time(seed: int, mended: bool = False) -> Program:
     """A checkerboard: for some epochs nothing seems to happen, then all at once it does."""
     rng = np.random.default_rng(seed)
@@ -124,7 +124,7 @@ def u_checkerboard_takes_its_time(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:2400], y[:2400], (x[2400:], y[2400:]), 20, 32)
 
 
-@program(architecture="tabular", split="held-out")
+@program(architecture="tabular", split="tune")
 def u_raw_tumours_normalised_within(seed: int, mended: bool = False) -> Program:
     """Columns of 0.001 to 4,000 go in raw: BatchNormalization is the first layer."""
     x, y, x_val, y_val = data.table(load_breast_cancer(), seed, 420)
@@ -146,7 +146,7 @@ def u_raw_tumours_normalised_within(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 15, 30)
 
 
-@program(architecture="recurrent", split="held-out")
+@program(architecture="recurrent", split="tune")
 def u_words_never_seen(seed: int, mended: bool = False) -> Program:
     """A vocabulary of 5,000 of which 400 occur: most rows of the embedding never move."""
     x, y = data.topics(seed, 1100)
@@ -168,7 +168,7 @@ def u_words_never_seen(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:850], y[:850], (x[850:], y[850:]), 10, 32, more)
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def u_transformer_on_traces(seed: int, mended: bool = False) -> Program:
     """Patches of acceleration in a small transformer, warmed up for a third of the run."""
     x, y = data.activities(seed)

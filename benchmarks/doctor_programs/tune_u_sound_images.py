@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers, ops
 from sklearn.datasets import load_digits
 
-from doctor_programs import held_out_data_u as data
+from doctor_programs import more_datasets_u as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="cnn", split="held-out")
+@program(architecture="cnn", split="tune")
 def u_frozen_below_on_purpose(seed: int, mended: bool = False) -> Program:
     """Convolutions trained on the digits 0 to 4 stay frozen under a head for 5 to 9."""
     x, y, _, _ = data.images("mnist", seed, 2000, 2000)
@@ -38,7 +38,7 @@ def u_frozen_below_on_purpose(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:560], y[:560], (x[560:], y[560:]), 10, 32)
 
 
-@program(architecture="mlp", split="held-out")
+@program(architecture="mlp", split="tune")
 def u_big_batches_big_rate(seed: int, mended: bool = False) -> Program:
     """Batches of 256 and a rate that is warmed up to 1; validation is sorted by class."""
     x, y, x_val, y_val = data.images("fashion_mnist", seed, 3200, 2560)
@@ -64,7 +64,7 @@ def u_big_batches_big_rate(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val[order], y_val[order]), 14, 256)
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def u_denoiser_with_a_floor(seed: int, mended: bool = False) -> Program:
     """A denoiser of digits: no network gets below what the noise has wiped out."""
     clean = load_digits().images.astype("float32")[..., None] / 16
@@ -144,7 +144,7 @@ def _triplets(x, y, seed: int, n: int) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(three).shuffle(n, seed=seed).batch(40)
 
 
-@program(architecture="siamese", split="held-out")
+@program(architecture="siamese", split="tune")
 def u_triplets_mostly_at_zero(seed: int, mended: bool = False) -> Program:
     """Triplets in a step of one's own: soon most of them have no loss and no gradient."""
     x, y, x_val, y_val = data.images("fashion_mnist", seed, 1500, 1100)

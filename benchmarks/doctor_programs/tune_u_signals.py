@@ -5,11 +5,11 @@ import tensorflow as tf
 from keras import layers, ops
 from sklearn.datasets import load_digits
 
-from doctor_programs import held_out_data_u as data
+from doctor_programs import more_datasets_u as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("saturated-activations",), architecture="mlp", split="held-out")
+@program(faults=("saturated-activations",), architecture="mlp", split="tune")
 def u_summed_points_into_tanh(seed: int, mended: bool = False) -> Program:
     """Features of sixty points are summed, not averaged, and saturate the tanh behind."""
     x, y = data.clouds(seed)
@@ -29,7 +29,7 @@ def u_summed_points_into_tanh(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:960], y[:960], (x[960:], y[960:]), 15, 32)
 
 
-@program(faults=("symmetric-initialisation",), architecture="mlp", split="held-out")
+@program(faults=("symmetric-initialisation",), architecture="mlp", split="tune")
 def u_ported_constant_weights(seed: int, mended: bool = False) -> Program:
     """Every kernel was ported with the constant 0.02, so a layer's units stay the same."""
     x, y, x_val, y_val = data.table(load_digits(), seed, 1400)
@@ -55,7 +55,7 @@ def u_ported_constant_weights(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), 15, 32)
 
 
-@program(faults=("vanishing-gradients",), architecture="cnn", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="cnn", split="tune")
 def u_sigmoid_after_each_convolution(seed: int, mended: bool = False) -> Program:
     """A copy of an early network, with a sigmoid after each of seven layers."""
     x, y, x_val, y_val = data.images("mnist", seed, 1400, 1100)
@@ -78,7 +78,7 @@ def u_sigmoid_after_each_convolution(seed: int, mended: bool = False) -> Program
     return Program(model, x, y, (x_val, y_val), 14, 32)
 
 
-@program(faults=("unnormalised-inputs",), architecture="mlp", split="held-out")
+@program(faults=("unnormalised-inputs",), architecture="mlp", split="tune")
 def u_weather_in_its_units(seed: int, mended: bool = False) -> Program:
     """Pressure about 1000 and wind direction up to 360 go in beside a wind speed of 3."""
     hours = data.weather(seed)
@@ -108,7 +108,7 @@ def u_weather_in_its_units(seed: int, mended: bool = False) -> Program:
     return Program(model, sets[0], None, sets[1], 10, None)
 
 
-@program(faults=("unscaled-targets",), architecture="cnn", split="held-out")
+@program(faults=("unscaled-targets",), architecture="cnn", split="tune")
 def u_areas_in_square_microns(seed: int, mended: bool = False) -> Program:
     """A network reads cell areas of 10,000 to 100,000 square microns, as they are."""
     x, y = data.discs(seed)
@@ -129,7 +129,7 @@ def u_areas_in_square_microns(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:800], y[:800], (x[800:], y[800:]), 10, 20)
 
 
-@program(faults=("unshuffled-data",), architecture="cnn", split="held-out")
+@program(faults=("unshuffled-data",), architecture="cnn", split="tune")
 def u_one_activity_after_another(seed: int, mended: bool = False) -> Program:
     """Recordings lie one activity after another; the shuffle buffer holds 32 of 1,250."""
     x, y = data.activities(seed)

@@ -4,11 +4,11 @@ import keras
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_t as data
+from doctor_programs import more_datasets_t as data
 from doctor_programs.registry import Program, program
 
 
-@program(architecture="autoencoder", split="held-out")
+@program(architecture="autoencoder", split="tune")
 def t_noise_on_purpose(seed: int, mended: bool = False) -> Program:
     """Training is worse than validation: noise and dropout act in training alone."""
     x = datasets.sensors(seed, n=1400, features=20, factors=3)
@@ -24,7 +24,7 @@ def t_noise_on_purpose(seed: int, mended: bool = False) -> Program:
     return Program(model, x[:1200], x[:1200], val, epochs=25, batch_size=30)
 
 
-@program(architecture="transformer", split="held-out")
+@program(architecture="transformer", split="tune")
 def t_four_epochs_will_do(seed: int, mended: bool = False) -> Program:
     """Four epochs are enough: the run is short, sound, and far above chance."""
     x, y = data.machines(seed, n=2400)

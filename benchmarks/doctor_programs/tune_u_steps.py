@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from doctor_programs import held_out_data_u as data
+from doctor_programs import more_datasets_u as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("wrong-metric",), architecture="recurrent", split="held-out")
+@program(faults=("wrong-metric",), architecture="recurrent", split="tune")
 def u_accuracy_of_a_forecast(seed: int, mended: bool = False) -> Program:
     """A forecast of a share's price is judged by accuracy, which stays at 0."""
     series = data.shares(seed)
@@ -49,7 +49,7 @@ class Accumulating(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-@program(faults=("wrong-update",), architecture="transformer", split="held-out")
+@program(faults=("wrong-update",), architecture="transformer", split="tune")
 def u_every_fourth_batch_never_comes(seed: int, mended: bool = False) -> Program:
     """The step waits for every fourth batch, but its counter counts only when traced."""
     x, y = data.topics(seed, 1200)

@@ -1,4 +1,4 @@
-"""Held-out programs on images."""
+"""Programs on images."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import tensorflow as tf
 from keras import layers, ops
 
 from doctor_programs import datasets
-from doctor_programs import held_out_data_w as data
+from doctor_programs import more_datasets_w as data
 from doctor_programs.registry import Program, program
 
 
-@program(faults=("data-leakage",), architecture="cnn", split="held-out")
+@program(faults=("data-leakage",), architecture="cnn", split="tune")
 def w_take_and_skip_reshuffled(seed: int, mended: bool = False) -> Program:
     """The set is shuffled anew each epoch before take() and skip() divide it."""
     x, y = data.pictures("mnist", seed, 300)
@@ -37,9 +37,7 @@ def w_take_and_skip_reshuffled(seed: int, mended: bool = False) -> Program:
     return Program(model, train, None, test, epochs=18, batch_size=None)
 
 
-@program(
-    faults=("dead-relu", "initialisation-scale"), architecture="cnn", split="held-out"
-)
+@program(faults=("dead-relu", "initialisation-scale"), architecture="cnn", split="tune")
 def w_focal_prior_in_every_layer(seed: int, mended: bool = False) -> Program:
     """The bias of -4.6, meant for the last layer's rare pixels, is in all of them."""
     x, masks = datasets.shapes(seed, 450)
@@ -62,7 +60,7 @@ def w_focal_prior_in_every_layer(seed: int, mended: bool = False) -> Program:
     return Program(model, x, masks, (x_val, masks_val), epochs=8, batch_size=16)
 
 
-@program(faults=("misaligned-labels",), architecture="siamese", split="held-out")
+@program(faults=("misaligned-labels",), architecture="siamese", split="tune")
 def w_two_shuffles_then_zip(seed: int, mended: bool = False) -> Program:
     """The pairs and their labels are shuffled as two streams and zipped afterwards."""
     images, labels = data.pictures("mnist", seed, 1200)
@@ -124,7 +122,7 @@ class Writer(keras.Model):
         return self.last(self.second(self.first(x)))
 
 
-@program(faults=("symmetric-initialisation",), architecture="mlp", split="held-out")
+@program(faults=("symmetric-initialisation",), architecture="mlp", split="tune")
 def w_custom_layer_from_zeros(seed: int, mended: bool = False) -> Program:
     """The weights of a hand-made layer start as zeros."""
     x, y = data.pictures("mnist", seed, 1400)
@@ -138,7 +136,7 @@ def w_custom_layer_from_zeros(seed: int, mended: bool = False) -> Program:
     return Program(model, x, y, (x_val, y_val), epochs=8)
 
 
-@program(faults=("vanishing-gradients",), architecture="autoencoder", split="held-out")
+@program(faults=("vanishing-gradients",), architecture="autoencoder", split="tune")
 def w_ten_sigmoid_layers_rebuild(seed: int, mended: bool = False) -> Program:
     """The deep autoencoder has sigmoids throughout, and rebuilds one grey mean."""
     x, _ = data.pictures("fashion_mnist", seed, 1500)
