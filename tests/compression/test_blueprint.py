@@ -8,7 +8,7 @@ import pytest
 
 from tests.compression import models
 from tfcourse.compression import read_blueprint
-from tfcourse.compression.compressing import blueprint_of
+from tfcourse.compression.moving import blueprint_of
 from tfcourse.errors import UserError
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.compression import models
 from tfcourse.cli import main
 from tfcourse.compression import LiteRTFile, check_model_file
-from tfcourse.compression.compressing import save_keras
+from tfcourse.compression.moving import save_keras
 from tfcourse.errors import UserError
 
 RECIPE = """

@@ -1,5 +1,9 @@
 """Each method on the embedded digits: its promise holds after fine-tuning, in the file."""
 
+import dataclasses
+import os
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from tests.compression import models
 from tfcourse import compression
 from tfcourse.compression import KINDS, LiteRTFile, method
 from tfcourse.compression.measuring import latency_of, num_right
+from tfcourse.data.locks import exclusive
 from tfcourse.errors import UserError
 
 SPARSITY, NUM_CLUSTERS = 0.7, 8
@@ -15,38 +20,66 @@ SPARSITY, NUM_CLUSTERS = 0.7, 8
 TOLERANCE = 0.02
 
 
+@dataclasses.dataclass
+class Made:
+    """A result in a form that another process of the tests can read."""
+
+    problem: str
+    suffix: str
+    content: bytes
+    kernels: list | None
+
+
 @pytest.fixture(scope="module")
-def trained():
+def made(tmp_path_factory):
+    """Return what `make` makes; the processes of one test run share it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if run else folder
+    stored = folder / f"compressed-{run}.pickle"
+    with exclusive(folder / "compressed.lock", when_waiting=lambda: None):
+        if not stored.exists():
+            stored.write_bytes(pickle.dumps(make()))
+        return pickle.loads(stored.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def results(made):
+    return made[1]
+
+
+def make():
+    """Return the trained model's answers for the test digits, and what became of it."""
     keras.utils.set_random_seed(0)
     model = models.cnn()
     images, labels = models.digits("train")
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(images, labels, epochs=6, batch_size=32, verbose=0)
-    return model
-
-
-@pytest.fixture(scope="module")
-def results(trained):
-    images, labels = models.digits("train")
     settings = {"sparsity": SPARSITY, "num_clusters": NUM_CLUSTERS, "epochs": 2}
     chosen = []
     for name, kind in KINDS.items():
         known = {**kind.settings, "epochs": 0} if kind.runs_in == "worker" else {}
         own = {key: value for key, value in settings.items() if key in known}
         chosen.append(method(name, **own))
-    before = trained.get_weights()
+    before = model.get_weights()
     seen = []
-    made = compression.compress_all(
-        trained, chosen, images[:800], labels[:800], progress=seen.append
+    results = compression.compress_all(
+        model, chosen, images[:800], labels[:800], progress=seen.append
     )
-    for old, new in zip(before, trained.get_weights(), strict=True):
+    for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)  # The model was left as it was.
     assert {entry.method for entry in seen} == set(KINDS)
-    return {result.method.name: result for result in made}
+    answers = model.predict(models.digits("test")[0], verbose=0)
+    return answers, {r.method.name: plain(r) for r in results}
+
+
+def plain(result):
+    kernels = result.model and [w for w in result.model.get_weights() if w.ndim > 1]
+    return Made(result.problem, result.suffix, result.content, kernels)
 
 
 def kernels(result):
-    return [w for w in result.model.get_weights() if w.ndim > 1]
+    return result.kernels
 
 
 def stored_kernels(result):
@@ -66,9 +99,9 @@ def test_every_method_gives_a_file_that_still_knows_the_digits(results):
             assert right / len(labels) > 0.8, name
 
 
-def test_float_files_answer_as_the_model_does(trained, results):
+def test_float_files_answer_as_the_model_does(made):
     images, _ = models.digits("test")
-    expected = trained.predict(images, verbose=0)
+    expected, results = made
     answers = LiteRTFile(results["litert_float"].content).predict(images)
     np.testing.assert_allclose(answers, expected, atol=1e-5)
     for name in ("litert_float16", "litert_dynamic", "litert_int8"):
@@ -129,7 +162,7 @@ def test_quantisation_keeps_zeros_and_clusters_together(results):
 
 
 def test_only_methods_without_quantisation_give_a_keras_model(results):
-    have = {name for name, result in results.items() if result.model is not None}
+    have = {name for name, result in results.items() if result.kernels is not None}
     assert have == {"prune", "prune_2_4", "cluster", "prune_cluster"}
 
 

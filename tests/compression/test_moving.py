@@ -8,7 +8,7 @@ import pytest
 from tests.compression import models
 from tfcourse import processes
 from tfcourse.compression import compress, exchange, method, move_and_back
-from tfcourse.compression.compressing import check_equal, outputs_of
+from tfcourse.compression.moving import check_equal, outputs_of
 from tfcourse.errors import UserError
 
 

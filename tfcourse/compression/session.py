@@ -17,7 +17,6 @@ from tfcourse.compression.compressing import (
     Compressed,
     OnProgress,
     compress_all,
-    save_keras,
 )
 from tfcourse.compression.exchange import (
     Event,
@@ -30,6 +29,7 @@ from tfcourse.compression.fitting import as_inputs, chosen_scale
 from tfcourse.compression.litert import LiteRTFile
 from tfcourse.compression.measuring import Latency, latency_of_seconds
 from tfcourse.compression.methods import method
+from tfcourse.compression.moving import save_keras
 from tfcourse.errors import UserError
 from tfcourse.run_folder import write_bytes, writing
 
