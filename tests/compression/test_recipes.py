@@ -92,4 +92,4 @@ def test_the_same_content_has_the_same_gzip_file():
 def test_the_spread_is_between_the_quartiles():
     latency = latency_of_seconds([0.001, 0.002, 0.003, 0.004, 1.0], 2)
     assert (latency.lower_quartile, latency.median, latency.upper_quartile) == (2, 3, 4)
-    assert latency.text() == "3 (2-4)"
+    assert latency.text() == "3,000 (2,000-4,000)"

@@ -29,10 +29,14 @@ class Latency:
     num_calls: int
 
     def text(self) -> str:
-        """Return `median (lower-upper)` in milliseconds."""
-        return (
-            f"{self.median:.3g} ({self.lower_quartile:.3g}-{self.upper_quartile:.3g})"
-        )
+        """Return `median (lower-upper)` in microseconds: small models take few."""
+        low, high = map(_microseconds, (self.lower_quartile, self.upper_quartile))
+        return f"{_microseconds(self.median)} ({low}-{high})"
+
+
+def _microseconds(milliseconds: float) -> str:
+    value = milliseconds * 1000.0
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def latency_of_seconds(seconds: list[float], num_threads: int) -> Latency:

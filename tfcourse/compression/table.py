@@ -18,13 +18,13 @@ bytes: of the file as it lies on the disk. Methods that make zeros or repeated v
   packed with gzip (.gz): that is where these save bytes; unpack them before use.
 ratio: bytes of the float32 LiteRT file over bytes.
 accuracy: on the test images, by the file itself, with its 95 % interval (Wilson).
-ms: one image, median and quartiles of 200 calls, with 1 and with 2 threads."""
+µs: microseconds for one image, median and quartiles of 200 calls, 1 and 2 threads."""
 
 
 def print_table(console: Console, rows: list[Row], folder: Path) -> None:
     """Print the rows, the legend and where the files are."""
     table = Table(box=None, pad_edge=False)
-    columns = ("method", "bytes", "ratio", "accuracy %", "ms, 1 thread", "2 threads")
+    columns = ("method", "bytes", "ratio", "accuracy %", "µs, 1 thread", "2 threads")
     for column in columns:
         right = column != "method"
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
