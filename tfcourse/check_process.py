@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tfcourse.catalog import Exercise
 from tfcourse.checking import Check, CheckResult, Report, build_report
 from tfcourse.errors import UserError
-from tfcourse.processes import Output, started
+from tfcourse.processes import EventReader, Output, started
 
 LOAD_SECONDS = 180.0  # Importing TensorFlow takes 5 s here, minutes on a cold disk.
 IMPORT_SECONDS = 30.0
@@ -116,7 +116,7 @@ class _Session:
         phase = "load"
         deadline = time.monotonic() + LOAD_SECONDS
         with open(events, encoding="utf-8") as stream:
-            reader = _EventReader(stream)
+            reader = EventReader(stream)
             while True:
                 has_ended = process.poll() is not None
                 for event in reader.read():
@@ -204,20 +204,3 @@ def _ending(returncode: int) -> str:
     if returncode < 0:
         return f"crashed the process (signal {-returncode})"
     return f"ends the whole process (exit code {returncode})"
-
-
-class _EventReader:
-    """Reads the complete lines that have come so far."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._rest = ""
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        self._rest += self._stream.read()
-        while "\n" in self._rest:
-            line, self._rest = self._rest.split("\n", 1)
-            with contextlib.suppress(ValueError):
-                event = json.loads(line)
-                if isinstance(event, dict) and "event" in event:
-                    yield event

@@ -10,7 +10,14 @@ import sys
 
 import typer
 
-from tfcourse import cli_author, cli_data, cli_doctor, cli_learn, cli_run
+from tfcourse import (
+    cli_author,
+    cli_compress,
+    cli_data,
+    cli_doctor,
+    cli_learn,
+    cli_run,
+)
 from tfcourse.errors import UserError
 
 app = typer.Typer(
@@ -31,6 +38,7 @@ for command, example in (
     (cli_run.board, "board 1"),
     (cli_run.results, "results --json"),
     (cli_doctor.doctor, "doctor logs/runs/mine --json"),
+    (cli_compress.compress, "compress mine.keras --data mnist --recipe recipe.toml"),
     (cli_author.new, "new 32 my_topic"),
     (cli_author.sync, "sync --check"),
     (cli_author.verify, "verify 1 --seeds 20"),

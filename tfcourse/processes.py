@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -99,3 +100,21 @@ def run_in_terminal(
             return code if code >= 0 else 128 - code
         except KeyboardInterrupt:
             continue
+
+
+class EventReader:
+    """Reads the events of a child: the complete lines that have come so far."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._rest = ""
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield the JSON objects that have an `event` and were not read before."""
+        self._rest += self._stream.read()
+        while "\n" in self._rest:
+            line, self._rest = self._rest.split("\n", 1)
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and "event" in event:
+                    yield event
