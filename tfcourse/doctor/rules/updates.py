@@ -100,7 +100,18 @@ def _too_high(view: View) -> Iterator[Finding]:
     is_grown = first_norm(view) > HUGE_NORM  # Before any step: not by the rate.
     if not unusual and (is_grown or _explodes_in_time(view)):
         confidence = min(confidence, 0.55)
-    yield make(
+    numbers = {
+        "update over weights": ratio,
+        "steps that make it worse": worse,
+        "learning rate": rate,
+        "largest loss over first": jump,
+    }
+    yield _too_long(view, confidence, numbers)
+
+
+def _too_long(view: View, confidence: float, numbers: dict[str, float]) -> Finding:
+    ratio, worse, rate = list(numbers.values())[:3]
+    return make(
         "learning-rate-too-high",
         "error" if view.fails else "warning",
         confidence,
@@ -115,12 +126,7 @@ def _too_high(view: View) -> Iterator[Finding]:
         f"{suggested(view, rate):.0e})",
         rule=f"two of: update over weights beyond {LARGE_UPDATE}, the same batch worse "
         "after half of the steps, an unusual rate, a loss three times the first",
-        numbers={
-            "update over weights": ratio,
-            "steps that make it worse": worse,
-            "learning rate": rate,
-            "largest loss over first": jump,
-        },
+        numbers=numbers,
         steps=view.sampled_steps(),
         series=("step/loss", "step/loss_after", "step/learning_rate"),
     )
