@@ -19,6 +19,7 @@ from tfcourse.doctor.rules import (
     structure,
     updates,
 )
+from tfcourse.doctor.rules.outputs import by_output
 from tfcourse.doctor.view import View
 
 FAMILIES: tuple[Callable[[View], Iterator[Finding]], ...] = (
@@ -154,6 +155,11 @@ def diagnose(record: Record) -> list[Finding]:
     """Return the findings, the likeliest cause first; none for a healthy run."""
     view = View(record)
     found: list[Finding] = []
+    try:
+        parts = by_output(view)
+    except DAMAGED:
+        parts = []
+    view.parts = parts if len(parts) > 1 else []
     for family in FAMILIES:
         try:
             found += family(view)

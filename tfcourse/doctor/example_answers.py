@@ -26,9 +26,11 @@ MIN_FEATURES = 4  # Of fewer, one may well tell the label by itself.
 
 
 def agreement(
-    inputs: dict[str, list[np.ndarray]], targets: dict[str, list[np.ndarray]]
+    inputs: dict[str, list[np.ndarray]],
+    targets: dict[str, list[np.ndarray]],
+    place: int = 0,
 ) -> dict[str, Any]:
-    """Return how well neighbours and a linear model tell the first target.
+    """Return how well neighbours and a linear model tell a target: the first one.
 
     For each side: leaving one out ("train", "validation"), and from the one side to the
     other ("across"). Shares of right labels, or of explained variance, with the share
@@ -40,9 +42,9 @@ def agreement(
     like: Points | None = None
     for side in ("train", "validation"):
         arrays = inputs.get(side, [])
-        if not arrays or not targets.get(side):
+        if not arrays or len(targets.get(side, [])) <= place:
             continue
-        target = targets[side][0]
+        target = targets[side][place]
         _, first = np.unique(np.array(fingerprints(arrays)), return_index=True)
         first = np.sort(np.random.default_rng(0).permutation(first)[:NUM_COMPARED])
         points = features([array[first] for array in arrays], like)

@@ -23,6 +23,7 @@ from tfcourse.doctor.example_statistics import (
 )
 from tfcourse.doctor.examples import Examples
 
+MAX_TARGETS = 4  # Of more outputs only these are asked about.
 MAX_COPIES = 5  # Of one example, slightly changed.
 COPY_RATIO = 0.3
 
@@ -41,6 +42,10 @@ def describe(train: Examples, validation: Examples) -> dict[str, Any]:
         record["overlap"] = overlap(inputs["train"], inputs["validation"])
         record["shift"] = shift(inputs["train"], inputs["validation"])
     record["agreement"] = agreement(inputs, targets)
+    record["other_agreements"] = [
+        agreement(inputs, targets, place)
+        for place in range(1, min(len(targets.get("train", [])), MAX_TARGETS))
+    ]
     if inputs.get("train") and targets.get("train"):
         record["giveaway"] = giveaway(inputs["train"], targets["train"][0])
     return record

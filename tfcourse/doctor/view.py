@@ -42,6 +42,8 @@ class View:
 
     def __init__(self, record: Record):
         self.record = record
+        # Of a model with several outputs: the run as each output has it.
+        self.parts: list[View] = []
         self.facts: dict[str, Any] = record.facts or {}
         self.model: dict[str, Any] = as_dict(self.facts.get("model"))
         self.optimizer: dict[str, Any] = as_dict(self.facts.get("optimizer"))
@@ -268,6 +270,8 @@ class View:
     def learns_well(self) -> bool:
         """Whether there is nothing to complain of: it reaches what can be reached."""
         outcome = self.outcome
+        if self.parts and not any(math.isnan(v.outcome.attainable) for v in self.parts):
+            return all(part.learns_well for part in self.parts)
         if self.num_outputs > 1 and not math.isnan(outcome.train):
             return outcome.train > 0.6
         if math.isnan(outcome.train):

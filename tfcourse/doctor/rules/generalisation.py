@@ -9,6 +9,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make, severity_of
+from tfcourse.doctor.rules.outputs import by_output
 from tfcourse.doctor.view import View, as_dict, number
 
 PENALTY_RATIO = 2.0
@@ -23,7 +24,8 @@ def find(view: View) -> Iterator[Finding]:
     """Yield faults of the fit."""
     yield from _regularised(view)
     yield from _overfitting(view)
-    yield from _underfitting(view)
+    for focused in by_output(view) or [view]:
+        yield from _underfitting(focused)
 
 
 def _regularised(view: View) -> Iterator[Finding]:

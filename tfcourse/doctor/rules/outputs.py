@@ -13,6 +13,8 @@ def by_output(view: View) -> list[View]:
 
     With one output, the run itself.
     """
+    if view.parts:
+        return view.parts
     names = list(as_dict(view.end.get("train_outputs")))
     if len(names) < 2:
         # What belongs to what can't be told.
@@ -37,7 +39,8 @@ def _focused(view: View, name: str, place: int) -> View:
     for side in ("train_targets", "validation_targets"):
         examples[side] = (examples.get(side) or [])[target : target + 1]
     if target:
-        examples.pop("agreement", None)  # It is about the first target.
+        others = [as_dict(item) for item in examples.get("other_agreements") or []]
+        examples["agreement"] = dict(enumerate(others, 1)).get(target, {})
     end: dict[str, Any] = view.end | {"examples": examples}
     start = dict(view.start)
     for probe, kind in (
