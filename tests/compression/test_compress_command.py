@@ -127,6 +127,14 @@ def test_a_read_only_folder_is_found_before_anything_runs(tfcourse, tmp_path):
     assert "permission" in err
 
 
+def test_an_output_below_a_file_is_found_before_anything_runs(tfcourse, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = tfcourse("compress", "small.keras", "--output", tmp_path / "file/x")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "file" in err
+
+
 def test_arguments_are_checked_without_tensorflow(folder):
     program = (
         "import sys\n"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,8 @@ def _do(
         watch = _Epochs(reporter, number, stage["kind"], where)
         model = _fresh(blueprint, weights)
         plain = stage["kind"] != "quantize"
-        model = STAGES[stage["kind"]](
-            model, stage, job["loss"], given, data["labels"], watch
-        )
+        training = _Training(stage, job["loss"], given, data["labels"], watch)
+        model = STAGES[stage["kind"]](model, training)
         if plain:
             weights = _weights(model, blueprint)
     if plain:
@@ -169,27 +169,33 @@ def _weights(model: tf_keras.Model, blueprint: Blueprint) -> list[np.ndarray]:
     return found
 
 
-def _fit(
-    model: tf_keras.Model,
-    stage: dict[str, Any],
-    loss: dict[str, Any],
-    inputs: Any,
-    labels: np.ndarray,
-    callbacks: list[tf_keras.callbacks.Callback],
-) -> None:
-    options = {k: v for k, v in loss.items() if k != "class_name"}
-    model.compile(
-        tf_keras.optimizers.Adam(stage["learning_rate"]),
-        getattr(tf_keras.losses, loss["class_name"])(**options),
-    )
-    model.fit(
-        inputs,
-        labels,
-        batch_size=stage["batch_size"],
-        epochs=stage["epochs"],
-        callbacks=callbacks,
-        verbose=0,
-    )
+@dataclass(frozen=True)
+class _Training:
+    """What a stage trains with: its settings, the loss, the data, and who watches."""
+
+    settings: dict[str, Any]
+    loss: dict[str, Any]
+    inputs: Any
+    labels: np.ndarray
+    watch: tf_keras.callbacks.Callback
+
+    def fit(
+        self, model: tf_keras.Model, *callbacks: tf_keras.callbacks.Callback
+    ) -> None:
+        """Train the model."""
+        options = {k: v for k, v in self.loss.items() if k != "class_name"}
+        model.compile(
+            tf_keras.optimizers.Adam(self.settings["learning_rate"]),
+            getattr(tf_keras.losses, self.loss["class_name"])(**options),
+        )
+        model.fit(
+            self.inputs,
+            self.labels,
+            batch_size=self.settings["batch_size"],
+            epochs=self.settings["epochs"],
+            callbacks=[*callbacks, self.watch],
+            verbose=0,
+        )
 
 
 def _wrapped(model: tf_keras.Model, wrap: Any, wanted: Any) -> tf_keras.Model:
@@ -203,17 +209,12 @@ def _wrapped(model: tf_keras.Model, wrap: Any, wanted: Any) -> tf_keras.Model:
 
 
 def _prune(
-    model: Any,
-    stage: dict[str, Any],
-    loss: dict[str, Any],
-    inputs: Any,
-    labels: np.ndarray,
-    watch: Any,
-    m_by_n: tuple[int, int] | None = None,
+    model: Any, training: _Training, m_by_n: tuple[int, int] | None = None
 ) -> Any:
     """Return the model with zeros, in its weights, where tfmot put them."""
     sparsity = tfmot.sparsity.keras
-    steps = -(-len(labels) // stage["batch_size"]) * stage["epochs"]
+    settings = training.settings
+    steps = -(-len(training.labels) // settings["batch_size"]) * settings["epochs"]
     if m_by_n:
         schedule = sparsity.ConstantSparsity(0.5, 0, frequency=max(1, steps // 20))
     else:
@@ -222,7 +223,7 @@ def _prune(
         frequency = max(1, steps // 40)
         end = max(1, int(0.6 * steps) // frequency) * frequency
         schedule = sparsity.PolynomialDecay(
-            0.0, stage["sparsity"], 0, end, frequency=frequency
+            0.0, settings["sparsity"], 0, end, frequency=frequency
         )
     wanted = DENSE_OR_2D if m_by_n else tf_keras.layers.Layer
 
@@ -239,38 +240,23 @@ def _prune(
         ),
         takes,
     )
-    callbacks = [sparsity.UpdatePruningStep(), watch]
-    _fit(wrapped, stage, loss, inputs, labels, callbacks)
+    training.fit(wrapped, sparsity.UpdatePruningStep())
     return sparsity.strip_pruning(wrapped)
 
 
-def _prune_2_4(  # Signature of all stages: model, settings, loss, data, callback.
-    model: Any,
-    stage: dict[str, Any],
-    loss: dict[str, Any],
-    inputs: Any,
-    labels: np.ndarray,
-    watch: Any,
-) -> Any:
-    return _prune(model, stage, loss, inputs, labels, watch, m_by_n=(2, 4))
+def _prune_2_4(model: Any, training: _Training) -> Any:
+    return _prune(model, training, m_by_n=(2, 4))
 
 
-def _cluster(
-    model: Any,
-    stage: dict[str, Any],
-    loss: dict[str, Any],
-    inputs: Any,
-    labels: np.ndarray,
-    watch: Any,
-) -> Any:
+def _cluster(model: Any, training: _Training) -> Any:
     """Return the model whose kernels have few values each."""
     clustering = tfmot.clustering.keras
-    count = stage["num_clusters"]
+    count = training.settings["num_clusters"]
     settings = {
         "number_of_clusters": count,
         "cluster_centroids_init": clustering.CentroidInitialization.KMEANS_PLUS_PLUS,
     }
-    if stage["preserve_sparsity"]:
+    if training.settings["preserve_sparsity"]:
         # Zeros stay where they are, as a centroid of their own.
         settings["preserve_sparsity"] = True
         cluster_weights = sparse_clustering.cluster_weights
@@ -292,7 +278,7 @@ def _cluster(
         return False
 
     wrapped = _wrapped(model, lambda layer: cluster_weights(layer, **settings), takes)
-    _fit(wrapped, stage, loss, inputs, labels, [watch])
+    training.fit(wrapped)
     stripped = clustering.strip_clustering(wrapped)
     for layer in stripped.layers:
         if any(layer.name == name for name in shared):
@@ -302,18 +288,11 @@ def _cluster(
     return stripped
 
 
-def _quantize(
-    model: Any,
-    stage: dict[str, Any],
-    loss: dict[str, Any],
-    inputs: Any,
-    labels: np.ndarray,
-    watch: Any,
-) -> Any:
+def _quantize(model: Any, training: _Training) -> Any:
     """Return the model with the ranges that it learned beside the weights."""
     quantization = tfmot.quantization.keras
     combined = tfmot.experimental.combine
-    preserve = stage["preserve"]
+    preserve = training.settings["preserve"]
     annotated = quantization.quantize_annotate_model(model)
     if preserve == "nothing":
         quantized = quantization.quantize_apply(annotated)
@@ -323,7 +302,7 @@ def _quantize(
     else:
         scheme = combined.Default8BitClusterPreserveQuantizeScheme(preserve == "both")
         quantized = quantization.quantize_apply(annotated, scheme)
-    _fit(quantized, stage, loss, inputs, labels, [watch])
+    training.fit(quantized)
     if preserve in ("clusters", "both"):
         quantized = combined.strip_clustering_cqat(quantized)
     return quantized

@@ -149,7 +149,7 @@ def _overfitting(view: View) -> Iterator[Finding]:
             "more data, augmentation, dropout or a smaller model",
             rule=f"a gap of {HUGE_GAP} between what it reaches on the two, or of "
             f"{LARGE_GAP} and a validation loss 10 % above its least",
-            numbers={"gap": gap, "rise of validation loss": rises},
+            numbers={"gap": gap, "rise of validation loss": highest},
             series=("epoch_loss",),
         )
 

@@ -240,7 +240,8 @@ def _shift(view: View) -> Iterator[Finding]:
         if moved or scaled
         else "The classes are mixed differently in training and validation data.",
         "x_val = normalise(x_val)  # the same function, with the training data's numbers",
-        rule="means that differ by more than 0.35 spreads, or spreads by more than 2",
+        rule="means that differ by more than 0.35 spreads, spreads by more than 2, or over "
+        "40 % of the labels of other classes",
         numbers={
             "shift of the mean": overall,
             "median over features": median,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make, severity_of
-from tfcourse.doctor.rules.updates import HUGE_NORM
+from tfcourse.doctor.rules.updates import EXPLODING_NORM, HUGE_NORM
 from tfcourse.doctor.view import Values, View, as_dict, early, late, number
 
 # AUTOTRAINER (ICSE 2021) takes 1e-3 for the ratio of norms and 1e-4 for the norm.
@@ -17,7 +17,6 @@ VANISHING_RATIO = 1e-4
 MIN_DEPTH = 4  # Kernels: in a shallower net nothing vanishes by depth.
 FORGETTING_RATIO = 1e-5
 EXPLODING_RATIO = 1e3
-EXPLODING_NORM = 1e3
 DEAD_SHARE = 0.9
 MANY_DEAD_SHARE = 0.6
 SATURATED_SHARE = 0.5

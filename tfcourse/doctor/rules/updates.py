@@ -9,6 +9,7 @@ import numpy as np
 
 from tfcourse.doctor.findings import Finding
 from tfcourse.doctor.rules.making import make
+from tfcourse.doctor.rules.structure import RECURRENT
 from tfcourse.doctor.view import EARLY, View, early, late, number
 
 # Updates of about a thousandth of the weights are usual (Karpathy's rule of thumb).
@@ -17,7 +18,8 @@ SMALL_UPDATE = 3e-5
 # Rates beyond these are unusual for the kind of optimizer.
 USUAL_RATES = {"SGD": 0.5, "Adagrad": 0.5, "Adadelta": 2.0, "Ftrl": 0.5}
 USUAL_RATE = 0.02
-HUGE_NORM = 1e4  # Of a gradient: no usual rate bears it.
+EXPLODING_NORM = 1e3  # Of a gradient.
+HUGE_NORM = 1e4  # No usual rate bears it.
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -125,7 +127,8 @@ def _too_long(view: View, confidence: float, numbers: dict[str, float]) -> Findi
         f"keras.optimizers.{view.optimizer.get('class', 'Adam')}(learning_rate="
         f"{suggested(view, rate):.0e})",
         rule=f"two of: update over weights beyond {LARGE_UPDATE}, the same batch worse "
-        "after half of the steps, an unusual rate, a loss three times the first",
+        "after half of the steps, an unusual rate, a loss three times the first; or an "
+        "unusual rate that throws the run off at its start, or far beyond the usual",
         numbers=numbers,
         steps=view.sampled_steps(),
         series=("step/loss", "step/loss_after", "step/learning_rate"),
@@ -137,9 +140,7 @@ def _explodes_in_time(view: View) -> bool:
     kinds = {layer["class"] for layer in view.layers}
     norms = [v[np.isfinite(v)] for v in view.named("gradient_norm").values()]
     largest = max((float(v.max()) for v in norms if len(v)), default=0.0)
-    return (
-        bool(kinds & {"SimpleRNN", "LSTM", "GRU", "RNN"}) and largest > HUGE_NORM / 10
-    )
+    return bool(kinds & {*RECURRENT, "RNN"}) and largest > EXPLODING_NORM
 
 
 def first_norm(view: View) -> float:
