@@ -33,7 +33,9 @@ def list_sets(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
     from tfcourse import data
 
     rows: list[dict[str, Any]] = []
-    for spec in data.catalogue():
+    specs: list[data.DatasetSpec | data.TableSpec]
+    specs = [*data.catalogue(), *data.table_catalogue()]
+    for spec in specs:
         found = data.status(spec.name, _existing(data_dir))
         rows.append(
             {
@@ -56,7 +58,8 @@ def list_sets(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
     for row in rows:
         megabytes = f"{row['download_bytes'] / 1e6:.1f} MB"
         print(f"{row['name']}: {row['title']}")
-        print(f"  examples  {row['num_train']:,} + {row['num_test']:,}, {megabytes}")
+        parts = [f"{row[key]:,}" for key in ("num_train", "num_test") if row[key]]
+        print(f"  examples  {' + '.join(parts)}, {megabytes}")
         print(f"  licence   {row['licence']}")
         print(f"  state     {row['state']}: {row['detail']}")
         print(f"  embedded  {row['embedded']}")

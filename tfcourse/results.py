@@ -141,6 +141,8 @@ def format_figure(value: float | None) -> str:
 
     >>> format_figure(0.98512), format_figure(1234567.0), format_figure(None)
     ('0.9851', '1,234,567', '-')
+    >>> format_figure(0.00001)  # Four digits would make it 0.
+    '1.0e-05'
     """
     if value is None:
         return "-"
@@ -148,6 +150,8 @@ def format_figure(value: float | None) -> str:
         return str(value)
     if abs(value) >= 1000 or value == int(value):
         return f"{value:,.0f}"
+    if abs(value) < 0.00005:
+        return f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
 
 

@@ -27,7 +27,7 @@ def test_the_argument_comes_before_the_variable(monkeypatch, tmp_path):
 
 def test_a_complete_folder_is_found_and_verified(tiny, originals):
     found = find_in_folder(tiny, originals)
-    assert (found.path, found.is_npz) == (originals / tiny.name, False)
+    assert (found.path, found.registered) == (originals / tiny.name, True)
     files = verify_originals(tiny, found.path)
     assert [file.path.name for file in files] == ["tiny-train.bin", "tiny-test.bin"]
     assert all(file.registered for file in files)
@@ -39,12 +39,12 @@ def test_an_npz_is_found_in_the_subfolder_or_beside_it(tiny, tmp_path, place):
     path.parent.mkdir(exist_ok=True)
     path.touch()
     found = find_in_folder(tiny, tmp_path)
-    assert (found.path, found.is_npz) == (path, True)
+    assert (found.path, found.registered) == (path, False)
 
 
 def test_originals_come_before_an_npz(tiny, originals):
     (originals / "tiny_set" / "tiny_set.npz").touch()
-    assert not find_in_folder(tiny, originals).is_npz
+    assert find_in_folder(tiny, originals).registered
 
 
 def test_a_part_of_the_originals_is_refused_even_beside_an_npz(tiny, originals):

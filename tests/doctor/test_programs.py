@@ -146,9 +146,9 @@ def stubborn(task):
 def test_a_crash_and_a_hang_cost_only_their_own_program():
     names = ["fine", "crash", "raise", "hang", "fine"]
     tasks = [workers.Task(name, seed, "", "") for seed, name in enumerate(names)]
-    outcomes = workers.perform(tasks, 1, timeout_seconds=5, answer=stubborn)
+    outcomes = workers.perform(tasks, 1, timeout_seconds=15, answer=stubborn)
     errors = {outcome.seed: outcome.error for outcome in outcomes}
     assert errors[0] == errors[4] == ""
     assert "exit code 3" in errors[1] and "last words" in errors[1]
     assert "RuntimeError: a broken program" in errors[2]
-    assert errors[3] == "no answer for 5 s"
+    assert errors[3] == "no answer for 15 s"

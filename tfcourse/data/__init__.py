@@ -1,6 +1,7 @@
 """Data sets: one call that returns a set and says where it came from.
 
     (images, labels), info = load_arrays("mnist", "train")  # embedded, no network
+    table, info = load_table("loan")  # raw columns by name
     train_ds, info = load("mnist", "train", source="real", data_dir="originals")
 
 Importing this package imports neither TensorFlow nor numpy; loading does.
@@ -15,16 +16,24 @@ from tfcourse.data.records import (
     VerifiedFile,
 )
 from tfcourse.data.specs import catalogue
+from tfcourse.data.table_specs import TableSpec, table_catalogue
+from tfcourse.data.tables import Table, TableInfo, as_matrix, load_table
 
 __all__ = [
     "DatasetInfo",
     "DatasetSpec",
     "DatasetStatus",
+    "Table",
+    "TableInfo",
+    "TableSpec",
     "VerifiedFile",
+    "as_matrix",
     "catalogue",
     "load",
     "load_arrays",
+    "load_table",
     "prepare",
     "status",
+    "table_catalogue",
     "verify",
 ]

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcourse.data.records import SPLITS, DatasetSpec, Split, VerifiedFile
+from tfcourse.data.records import SPLITS, DatasetSpec, Files, Split, VerifiedFile
 from tfcourse.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def cache_folder() -> Path:
         raise UserError(f"there is no home folder: set {VARIABLE}") from None
 
 
-def set_folder(spec: DatasetSpec) -> Path:
+def set_folder(spec: Files) -> Path:
     """Return the folder of one prepared set, whether or not it exists yet."""
     return cache_folder() / spec.name
 
@@ -229,7 +229,7 @@ def remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def storage_errors(spec: DatasetSpec, needed_bytes: int) -> Iterator[None]:
+def storage_errors(spec: Files, needed_bytes: int) -> Iterator[None]:
     """Turn what a disk can refuse into one clear line."""
     root = cache_folder()
     try:
@@ -249,7 +249,7 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
-def disk_full(spec: DatasetSpec, needed_bytes: int) -> UserError:
+def disk_full(spec: Files, needed_bytes: int) -> UserError:
     """Return the error for a full disk."""
     return UserError(
         f"the disk of {cache_folder()} is full: {spec.name} needs about "

@@ -2,6 +2,7 @@
 
     FOLDER/mnist/train-images-idx3-ubyte.gz ...   under the names that TFDS registers, or
     FOLDER/cifar10/cifar10.npz                    in Keras's layout (FOLDER/cifar10.npz too)
+    FOLDER/loan/loan_data.csv                     a table; FOLDER/loan/loan.csv: of others
 
 A folder that the user names is the one that is used: what is missing or damaged in it is
 an error, never a reason to look elsewhere.
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfcourse.data.records import DatasetSpec, OriginalFile, VerifiedFile
+from tfcourse.data.records import Files, OriginalFile, VerifiedFile
 from tfcourse.errors import UserError
 
 VARIABLE = "TFCOURSE_DATA_DIR"
@@ -30,8 +31,8 @@ Progress = Callable[[str, int, int], None]
 class Folder:
     """What a folder of original files holds of one set."""
 
-    path: Path  # The folder of the originals, or the npz file.
-    is_npz: bool
+    path: Path  # The folder of the originals, or the npz or CSV file.
+    registered: bool  # Whether checksums of the files are registered.
 
 
 def named_folder(data_dir: str | os.PathLike[str] | None) -> Path | None:
@@ -42,7 +43,7 @@ def named_folder(data_dir: str | os.PathLike[str] | None) -> Path | None:
     return Path(named).expanduser()
 
 
-def find_in_folder(spec: DatasetSpec, root: Path) -> Folder:
+def find_in_folder(spec: Files, root: Path) -> Folder:
     """Return where `root` holds the set; looks at names and sizes only.
 
     Raises:
@@ -60,34 +61,34 @@ def find_in_folder(spec: DatasetSpec, root: Path) -> Folder:
         if not (folder / original.filename).is_file()
     ]
     if not missing:
-        return Folder(folder, is_npz=False)
+        return Folder(folder, registered=True)
     if len(missing) < len(spec.originals):
         raise UserError(
             f"{folder} holds a part of {spec.name} only: put {', '.join(missing)} there"
         )
-    for npz in (folder / f"{spec.name}.npz", root / f"{spec.name}.npz"):
-        if npz.is_file():
-            return Folder(npz, is_npz=True)
+    for loose in (folder / spec.loose_filename, root / spec.loose_filename):
+        if loose.is_file():
+            return Folder(loose, registered=False)
     raise UserError(f"{root} does not hold {spec.name}: {_how_to_place(spec, root)}")
 
 
-def _how_to_place(spec: DatasetSpec, root: Path) -> str:
+def _how_to_place(spec: Files, root: Path) -> str:
     names = [original.filename for original in spec.originals]
-    if any((root / name).is_file() for name in [*names, f"{spec.name}.npz"]):
+    if any((root / name).is_file() for name in [*names, spec.loose_filename]):
         if root.name == spec.name:
             return f"name the folder above it, {root.parent}"
         return f"its files belong in the subfolder {root / spec.name}"
-    return f"put {', '.join(names)} (or {spec.name}.npz) in {root / spec.name}"
+    return f"put {', '.join(names)} (or {spec.loose_filename}) in {root / spec.name}"
 
 
-def where_to_put(spec: DatasetSpec) -> str:
+def where_to_put(spec: Files) -> str:
     """Return the advice for those without network, the end of a sentence."""
     names = ", ".join(original.filename for original in spec.originals)
     return f"put {names} in FOLDER/{spec.name} and pass --data-dir FOLDER"
 
 
 def verify_originals(
-    spec: DatasetSpec, folder: Path, progress: Progress | None = None
+    spec: Files, folder: Path, progress: Progress | None = None
 ) -> tuple[VerifiedFile, ...]:
     """Return the set's original files in `folder`, each compared with its checksum.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tfcourse.data import cache
 from tfcourse.data.folder import find_in_folder, named_folder, verify_originals
-from tfcourse.data.preparation import PathLike, make_prepared, print_notice
-from tfcourse.data.records import SPLITS, DatasetInfo, DatasetSpec, Split
+from tfcourse.data.preparation import make_prepared, print_notice
+from tfcourse.data.records import SPLITS, DatasetInfo, DatasetSpec, PathLike, Split
 from tfcourse.data.specs import find_spec
 from tfcourse.errors import UserError
 
@@ -86,7 +86,7 @@ def _real(
     root = named_folder(data_dir)
     if root is not None:
         found = find_in_folder(spec, root)
-        if found.is_npz:
+        if not found.registered:
             from tfcourse.data.npz import load_npz, npz_info
 
             images, labels = load_npz(spec, found.path, split)

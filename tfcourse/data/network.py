@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tfcourse.data.folder import BLOCK_BYTES, Progress, where_to_put
-from tfcourse.data.records import DatasetSpec, OriginalFile
+from tfcourse.data.records import Files, OriginalFile
 from tfcourse.errors import UserError
 
 RESOLVE_SECONDS = 8.0  # The name service has no timeout of its own that we could set.
@@ -27,7 +27,7 @@ class _BrokenOff(Exception):
 
 
 def download_originals(
-    spec: DatasetSpec, folder: Path, progress: Progress | None = None
+    spec: Files, folder: Path, progress: Progress | None = None
 ) -> None:
     """Put the set's original files into `folder`, each compared with its checksum.
 

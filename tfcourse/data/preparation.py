@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,11 +16,11 @@ from tfcourse.data.folder import (
     verify_originals,
 )
 from tfcourse.data.locks import exclusive
-from tfcourse.data.records import DatasetSpec, DatasetStatus, VerifiedFile
+from tfcourse.data.records import DatasetSpec, DatasetStatus, PathLike, VerifiedFile
 from tfcourse.data.specs import find_spec
+from tfcourse.data.table_specs import is_table
 from tfcourse.errors import UserError
 
-PathLike = str | os.PathLike[str]
 Notice = Callable[[str], None]
 
 
@@ -46,12 +45,16 @@ def prepare(
     Raises:
         UserError: If it can't be prepared; nothing half-made is left.
     """
+    if is_table(name):
+        from tfcourse.data.tables import prepare_table
+
+        return prepare_table(name, data_dir, progress)
     spec = find_spec(name)
     notice = notice or print_notice
     root = named_folder(data_dir)
     if root is not None:
         found = find_in_folder(spec, root)
-        if found.is_npz:
+        if not found.registered:
             from tfcourse.data.npz import npz_counts
 
             counts = npz_counts(spec, found.path)
@@ -154,12 +157,16 @@ def verify(
     Raises:
         UserError: If one is damaged, or there is nothing to verify.
     """
+    if is_table(name):
+        from tfcourse.data.tables import verify_table
+
+        return verify_table(name, data_dir, progress)
     spec = find_spec(name)
     root = named_folder(data_dir)
     files: tuple[VerifiedFile, ...] = ()
     if root is not None:
         found = find_in_folder(spec, root)
-        if found.is_npz:
+        if not found.registered:
             from tfcourse.data.npz import npz_counts
 
             npz_counts(spec, found.path)
@@ -183,6 +190,10 @@ def status(name: str, data_dir: PathLike | None = None) -> DatasetStatus:
     A named folder (`data_dir`, else TFCOURSE_DATA_DIR) that lacks the set is no mistake
     here: the cache may have it.
     """
+    if is_table(name):
+        from tfcourse.data.tables import table_status
+
+        return table_status(name, data_dir)
     spec = find_spec(name)
     root = named_folder(data_dir)
     found, complaint = None, ""
@@ -190,7 +201,7 @@ def status(name: str, data_dir: PathLike | None = None) -> DatasetStatus:
         found = find_in_folder(spec, root) if root is not None else None
     except UserError as error:
         complaint = str(error)
-    if found and found.is_npz:
+    if found and not found.registered:
         size = found.path.stat().st_size
         return DatasetStatus(name, "npz", "read as it is, unverified", found.path, size)
     try:

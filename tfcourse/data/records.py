@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
+PathLike = str | os.PathLike[str]
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -22,6 +24,22 @@ class OriginalFile:
     def filename(self) -> str:
         """The name under which TFDS looks for the file in a folder."""
         return self.url.rsplit("/", 1)[1]
+
+
+class Files(Protocol):
+    """What is known about the files of a set: of images, or of a table."""
+
+    @property
+    def name(self) -> str:
+        """Name of the set, and of its subfolder."""
+
+    @property
+    def originals(self) -> tuple[OriginalFile, ...]:
+        """The files as their authors distribute them."""
+
+    @property
+    def loose_filename(self) -> str:
+        """Name of one file that may stand for them, with no checksum registered."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,11 @@ class DatasetSpec:
     image_shape: tuple[int, ...]  # Without a channel axis for grey images.
     class_names: tuple[str, ...]
     twin: EmbeddedTwin
+
+    @property
+    def loose_filename(self) -> str:
+        """The name of a file in Keras's layout that may stand for the originals."""
+        return f"{self.name}.npz"
 
     @property
     def num_classes(self) -> int:
@@ -92,9 +115,9 @@ class DatasetStatus:
     """What is there of a set, found without reading the data themselves."""
 
     name: str
-    # prepared: the cache has it. originals, npz: the folder has it. absent: neither has.
+    # prepared: the cache has it. originals, npz, csv: the folder has it. absent: neither.
     # damaged: something is there that can't be used, `detail` says what to do.
-    state: Literal["prepared", "originals", "npz", "absent", "damaged"]
+    state: Literal["prepared", "originals", "npz", "csv", "absent", "damaged"]
     detail: str
     location: Path | None = None
     num_bytes: int = 0  # On disk at `location`.

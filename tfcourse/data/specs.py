@@ -175,5 +175,10 @@ def find_spec(name: str) -> DatasetSpec:
     try:
         return _SPECS[name]
     except (KeyError, TypeError):
-        names = ", ".join(_SPECS)
+        from tfcourse.data.table_specs import table_catalogue
+
+        tables = [spec.name for spec in table_catalogue()]
+        if name in tables:
+            raise UserError(f"{name} is a table, not images: use load_table") from None
+        names = ", ".join((*_SPECS, *tables))
         raise UserError(f"there is no dataset {name!r}; there are {names}") from None
