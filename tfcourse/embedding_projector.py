@@ -6,22 +6,24 @@ reads always.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from tfcourse.run_folder import write_bytes
 
 MAX_SHEET_PIXELS = 4096  # Side of the sheet of thumbnails: WebGL's common limit.
+NO_LABEL = "-"
 
 
 def write_projector_files(
     folder: Path,
-    vectors: np.ndarray,
+    vectors: np.ndarray | Mapping[str, np.ndarray],
     labels: Sequence[object],
     images: np.ndarray | None = None,
 ) -> None:
@@ -30,42 +32,52 @@ def write_projector_files(
     TensorBoard looks only into folders that have an event file, too.
 
     Args:
-        folder: Its name is what the projector shows.
-        vectors: float [n, dimensions].
-        labels: One per vector.
-        images: One thumbnail per vector: uint8, or float in [0, 1],
+        folder: A single embedding is shown under its name.
+        vectors: float [n, dimensions]; or several such arrays of the same n points, by
+            name, between which the projector lets one choose.
+        labels: One per point.
+        images: One thumbnail per point: uint8, or float in [0, 1],
             [n, height, width] or [n, height, width, channels].
     """
-    vectors = np.asarray(vectors, dtype=np.float32)
-    counts = {len(vectors), len(labels), len(labels if images is None else images)}
-    if vectors.ndim != 2 or len(counts) != 1 or not len(vectors):
-        raise ValueError(
-            "vectors must be [n, dimensions] with one label and one image each; got "
-            f"shape {vectors.shape}, {len(labels)} labels and "
-            f"{'no' if images is None else len(images)} images"
+    named = vectors if isinstance(vectors, Mapping) else {folder.name: vectors}
+    arrays = {name: np.asarray(array, np.float32) for name, array in named.items()}
+    _check(arrays, labels, images)
+    config = ProjectorConfig()
+    for index, (name, array) in enumerate(arrays.items()):
+        path = "vectors.tsv" if len(arrays) == 1 else f"vectors_{index}.tsv"
+        rows = ("\t".join(f"{value:.6g}" for value in row) for row in array.tolist())
+        write_bytes(folder / path, "".join(f"{row}\n" for row in rows).encode())
+        config.embeddings.add(
+            tensor_name=name, tensor_path=path, metadata_path="labels.tsv"
         )
-    rows = "\n".join("\t".join(f"{value:.6g}" for value in row) for row in vectors)
-    write_bytes(folder / "vectors.tsv", f"{rows}\n".encode())
-    # A label is one line without tabs.
-    names = "\n".join(" ".join(str(label).split()) for label in labels)
-    write_bytes(folder / "labels.tsv", f"{names}\n".encode())
-    config = [
-        "embeddings {",
-        f"  tensor_name: {json.dumps(folder.name)}",
-        '  tensor_path: "vectors.tsv"',
-        '  metadata_path: "labels.tsv"',
-    ]
+    # A label is one line without tabs; the projector would skip a line without text, and
+    # all labels below it would move up.
+    names = (" ".join(str(label).split()) or NO_LABEL for label in labels)
+    write_bytes(folder / "labels.tsv", "".join(f"{name}\n" for name in names).encode())
     if images is not None:
         sheet, height, width = sprite_sheet(images)
         write_bytes(folder / "sprites.png", tf.io.encode_png(sheet).numpy())
-        config += [
-            "  sprite {",
-            '    image_path: "sprites.png"',
-            f"    single_image_dim: [{width}, {height}]",
-            "  }",
-        ]
-    config.append("}\n")
-    write_bytes(folder / "projector_config.pbtxt", "\n".join(config).encode())
+        for embedding in config.embeddings:
+            embedding.sprite.image_path = "sprites.png"
+            embedding.sprite.single_image_dim.extend([width, height])
+    # Last, so that the projector never reads of a file that is not there yet.
+    text = text_format.MessageToString(config)
+    write_bytes(folder / "projector_config.pbtxt", text.encode())
+
+
+def _check(
+    arrays: Mapping[str, np.ndarray],
+    labels: Sequence[object],
+    images: np.ndarray | None,
+) -> None:
+    for array in arrays.values():
+        counts = {len(array), len(labels), len(labels if images is None else images)}
+        if array.ndim != 2 or len(counts) != 1 or not len(array):
+            raise ValueError(
+                "vectors must be [n, dimensions] with one label and one image each; got "
+                f"shape {array.shape}, {len(labels)} labels and "
+                f"{'no' if images is None else len(images)} images"
+            )
 
 
 def sprite_sheet(images: np.ndarray) -> tuple[np.ndarray, int, int]:
