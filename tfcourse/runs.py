@@ -227,6 +227,12 @@ class Run:
         self._events.png(name, buffer.getvalue())
         return path
 
+    def file(self, name: str, content: bytes) -> Path:
+        """Write `content` to the file `name` in the run's folder; return its path."""
+        path = self.directory / _checked(name)
+        write_bytes(path, content)
+        return path
+
     def hparams(
         self, trial_name: str, hparams: Mapping[str, Any], metrics: Mapping[str, float]
     ) -> None:
@@ -236,22 +242,25 @@ class Run:
     def projector(
         self,
         name: str,
-        vectors: np.ndarray,
+        vectors: np.ndarray | Mapping[str, np.ndarray],
         labels: Sequence[object],
         images: np.ndarray | None = None,
+        *,
+        write: Callable[..., None] = write_projector_files,
     ) -> None:
         """Write files for TensorBoard's embedding projector, below `name`.
 
         Args:
             name: Name of the embedding.
-            vectors: float [n, dimensions].
+            vectors: float [n, dimensions], or several such arrays by name.
             labels: One per vector.
             images: One thumbnail per vector: uint8, or float in [0, 1],
                 [n, height, width] or [n, height, width, channels].
+            write: Writes the files: called with the folder and the last three arguments.
         """
-        folder = self.directory / _checked(name)
-        write_projector_files(folder, vectors, labels, images)
-        self._events.text("about", f"{len(vectors)} points for the projector", name)
+        write(self.directory / _checked(name), vectors, labels, images)
+        # TensorBoard takes a folder for a run if it has an event file.
+        self._events.text("about", f"{len(labels)} points for the projector", name)
 
     def record_data(self, info: Any) -> None:
         """Print which data the run uses, and keep it for the result."""

@@ -1,0 +1,300 @@
+"""Exercise 23's comparisons: each method by itself, the rivals, TensorFlow's own tools."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfcourse import compression, lenets
+from tfcourse import compression_figures as figures
+from tfcourse.compression_metrics import metrics_of
+from tfcourse.compression_study import DistillationLoss, Point, Study
+from tfcourse.weights.masks import PruneAtEpochs, free_weights
+from tfcourse.weights.packing import Affine, Packable, Raw, Sparse
+
+# float32 [inputs, units] and a rank to float32 [inputs, rank] and [rank, units].
+LowRank = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+# Weights, bits and an axis or None to codes, scale and zero point.
+Quantise = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
+MasksFor = Callable[[Sequence[np.ndarray], float], Sequence[np.ndarray]]
+Schedule = Callable[..., float]
+NUM_LATENCY_CALLS = 300
+NUM_TFMOT_EXAMPLES = 20_000  # tf_keras's fit is several times slower than ours.
+RIVAL_LEARNING_RATES = {"mlp": 3e-3, "cnn": 1e-2}
+PREFIXES = {"lenet_300_100": "mlp", "lenet_5": "cnn"}  # Of metrics' names.
+TITLES = {"lenet_300_100": "LeNet-300-100", "lenet_5": "LeNet-5"}
+RIVALS = {"mlp": ("small MLP",), "cnn": ("small MLP", "small CNN")}
+
+
+def copy_of(model: keras.Model) -> keras.Model:
+    """Return a model with the same layers, names and weights."""
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def with_low_rank(model: keras.Model, factors: LowRank, rank: int) -> keras.Model:
+    """Return a copy in which wide dense layers are two thin ones, one after the other.
+
+    The last layer stays, and so does every layer that the factors would make larger.
+
+    Args:
+        model: A Functional model whose layers form a chain.
+        factors: The learner's.
+        rank: Of the product.
+    """
+    inputs = keras.Input(model.input_shape[1:])
+    hidden = inputs
+    for layer in model.layers[1:]:
+        config = layer.get_config()
+        is_wide = type(layer) is keras.layers.Dense and layer is not model.layers[-1]
+        size = np.prod(layer.kernel.shape) if is_wide else 0
+        if not is_wide or rank * sum(layer.kernel.shape) >= size:
+            twin = layer.__class__.from_config(config)
+            hidden = twin(hidden)
+            twin.set_weights(layer.get_weights())
+            continue
+        left, right = factors(layer.kernel.numpy(), rank)
+        thin = keras.layers.Dense(rank, use_bias=False, name=f"{layer.name}_left")
+        hidden = thin(hidden)  # [batch, rank]
+        thin.set_weights([left])
+        wide = keras.layers.Dense.from_config({**config, "name": f"{layer.name}_right"})
+        hidden = wide(hidden)
+        wide.set_weights([right, layer.bias.numpy()])
+    return keras.Model(inputs, hidden, name=f"{model.name}_rank_{rank}")
+
+
+def affine_arrays(
+    model: keras.Model, quantise: Quantise, num_bits: int, axis: int | None
+) -> list[Packable]:
+    """Return a model's kernels as whole numbers; what has one axis stays float32."""
+    return [
+        Affine(*quantise(weights, num_bits, axis)) if weights.ndim > 1 else Raw(weights)
+        for weights in model.get_weights()
+    ]
+
+
+class Comparisons:
+    """What stands beside the learner's files: each method by itself, and rivals.
+
+    Args:
+        study: Where all points go.
+        low_rank_factors: The learner's, as all the following.
+        quantise: See `Quantise`.
+        masks_for: From kernels and a sparsity to masks.
+        schedule: From step, `num_steps`, `start` and `end` to a sparsity.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        low_rank_factors: LowRank,
+        quantise: Quantise,
+        masks_for: MasksFor,
+        schedule: Schedule,
+    ):
+        self._study = study
+        self._low_rank_factors = low_rank_factors
+        self._quantise = quantise
+        self._masks_for = masks_for
+        self._schedule = schedule
+        self._models: dict[str, keras.Model] = {}
+        self._milliseconds: dict[str, dict[str, float]] = {}
+
+    def run(self, model: keras.Model, config: Any, sparsity: float) -> None:
+        """Measure the model, then what each method by itself makes of it.
+
+        Args:
+            model: Trained; it stays as it is.
+            config: The exercise's.
+            sparsity: At which ways to prune are compared, where that is cheap.
+        """
+        self._models[model.name] = copy_of(model)
+        self._study.measure(model, "float32")
+        for rank in config.ranks:
+            thin = with_low_rank(model, self._low_rank_factors, rank)
+            self._study.measure(thin, "low rank", str(rank), network=model.name)
+            self._study.train(
+                f"{model.name}/rank_{rank}",
+                thin,
+                config.tune_epochs,
+                learning_rate=config.tune_learning_rate,
+            )
+            self._study.measure(thin, "low rank, tuned", str(rank), network=model.name)
+        for axis, method in ((None, "bits per tensor"), (-1, "bits per channel")):
+            for num_bits in config.bits:
+                arrays = affine_arrays(model, self._quantise, num_bits, axis)
+                twin = copy_of(model)
+                self._study.measure_file(twin, arrays, method, str(num_bits))
+        if PREFIXES[model.name] == "mlp":
+            self._compare_pruning(model, sparsity, config)
+        self._run_tfmot(model, sparsity, config)
+
+    def _compare_pruning(
+        self, model: keras.Model, sparsity: float, config: Any
+    ) -> None:
+        """Compare one shot with gradual, per layer with global, at equal epochs."""
+
+        def per_layer(values, share):
+            return [
+                mask for value in values for mask in self._masks_for([value], share)
+            ]
+
+        num_steps = round(config.ramp_share * config.compare_epochs)
+        gradual = functools.partial(
+            self._schedule, num_steps=num_steps, start=0.0, end=sparsity
+        )
+        whens = {"one shot": lambda _: sparsity, "gradual": gradual}
+        wheres = {"per layer": per_layer, "global": self._masks_for}
+        for when, where in itertools.product(whens, wheres):
+            twin = copy_of(model)
+            pruning = [PruneAtEpochs(twin, whens[when], wheres[where])]
+            self._study.train(
+                f"{model.name}/{when} {where}".replace(" ", "_"),
+                twin,
+                config.compare_epochs,
+                callbacks=pruning,
+            )
+            free_weights(twin)
+            arrays = [Sparse(w) if w.ndim > 1 else Raw(w) for w in twin.get_weights()]
+            method = f"pruned {when} {where}"
+            self._study.measure_file(twin, arrays, method, f"{sparsity:g}")
+
+    def _run_tfmot(self, model: keras.Model, sparsity: float, config: Any) -> None:
+        """Measure what TensorFlow Model Optimization and LiteRT make of the model."""
+        training = {"epochs": config.tfmot_epochs, "batch_size": 128}
+        method = compression.method
+        methods = [
+            method("litert_float"),
+            method("litert_dynamic"),
+            method("litert_int8"),
+        ]
+        if model.name in config.tfmot_networks:
+            methods += [
+                method("prune", sparsity=sparsity, **training),
+                method("prune_cluster_quantize", sparsity=sparsity, **training),
+            ]
+        stage = f"{model.name}/tfmot"
+        rows = self._study.run.once(stage, lambda: self._litert_rows(model, methods))
+        weights = model.count_params()
+        for name, num_bytes, val_accuracy, test_accuracy, milliseconds in rows:
+            scores = val_accuracy, test_accuracy
+            point = Point(model.name, f"tfmot {name}", "", num_bytes, weights, *scores)
+            self._study.add(point)
+            self._milliseconds.setdefault(model.name, {})[name] = milliseconds
+
+    def _litert_rows(
+        self, model: keras.Model, methods: Sequence[compression.Method]
+    ) -> list[tuple[str, int, float, float, float]]:
+        """Return name, bytes, two accuracies and milliseconds for each method."""
+        study = self._study
+        images, labels = (p[:NUM_TFMOT_EXAMPLES] for p in study.examples.train)
+        trained = [m for m in methods if m.kind.runs_in == "worker"]
+        converted = [m for m in methods if m not in trained]
+        rows = []
+        # Each group needs one start of a child process.
+        groups = [group for group in (converted, trained) if group]
+        for group in study.run.progress(groups, f"{model.name}: tfmot"):
+            for result in compression.compress_all(
+                model, group, images, labels, seed=study.run.seed
+            ):
+                if result.problem:
+                    raise ValueError(f"{result.method.name}: {result.problem}")
+                content = result.content
+                file = compression.LiteRTFile(content)
+                packed = result.method.kind.counts_gzip  # tfmot's way to count zeros.
+                num_bytes = compression.gzip_size(content) if packed else len(content)
+                accuracies = (
+                    float(np.mean(file.predict(some).argmax(-1) == labels_of_some))
+                    for some, labels_of_some in (
+                        study.examples.val,
+                        study.examples.test,
+                    )
+                )
+                example = study.examples.test[0][:1]
+                latency = compression.latency_of(content, example, 1, NUM_LATENCY_CALLS)
+                row = (result.method.name, num_bytes, *accuracies, latency.median)
+                rows.append(row)
+        return rows
+
+    def run_rivals(
+        self, teacher: keras.Model, loss: DistillationLoss, config: Any
+    ) -> None:
+        """Measure small networks that learn from a teacher, in 8 bits per weight."""
+        shapes = {
+            "image_shape": teacher.input_shape[1:],
+            "num_classes": teacher.output_shape[-1],
+        }
+        rivals = [
+            ("mlp", n, lenets.mlp((n,), name="small_mlp", **shapes))
+            for n in config.rival_units
+        ] + [
+            ("cnn", n, lenets.small_cnn((n, n + 2, n + 2, n + 4), **shapes))
+            for n in config.rival_filters
+        ]
+        for kind, count, model in rivals:
+            self._study.train(
+                f"rivals/{kind}_{count}",
+                model,
+                config.rival_epochs,
+                learning_rate=RIVAL_LEARNING_RATES[kind],
+                teacher=teacher,
+                loss=loss,
+            )
+            if kind == "cnn":
+                model = lenets.with_folded_norms(model)
+            arrays = affine_arrays(model, self._quantise, 8, None)
+            method = f"small {kind.upper()}"
+            self._study.measure_file(
+                model, arrays, method, str(count), network="rivals"
+            )
+
+    def finish(self) -> dict[str, float]:
+        """Return all metrics; figures and the table go into the run."""
+        study, metrics = self._study, {}
+        for network, prefix in PREFIXES.items():
+            metrics |= metrics_of(study, network, prefix, RIVALS[prefix])
+            times = self._milliseconds[network]
+            metrics[f"{prefix}_float_milliseconds"] = times["litert_float"]
+            metrics[f"{prefix}_int8_milliseconds"] = times["litert_int8"]
+            metrics[f"{prefix}_int8_speedup"] = (
+                times["litert_float"] / times["litert_int8"]
+            )
+            model = self._models[network]
+            place = [weights.path for weights in model.weights].index("fc1/kernel")
+            after = study.latest[network, "all in sequence"][place]
+            before = model.get_weights()[place]
+            figure = figures.weights(before, after, f"{TITLES[network]}, fc1")
+            study.run.figure(f"weights_{prefix}", figure)
+        metrics["rival_train_seconds"] = study.seconds["rivals"]
+        study.run.text("files", study.table())
+        study.run.text("latency", self._latency_table())
+        panels = {TITLES[name]: (name, "rivals") for name in PREFIXES}
+        names = {TITLES[name]: name for name in PREFIXES}
+        study.run.figure("front", figures.front(study.points, panels))
+        study.run.figure("low_rank", figures.low_rank(study.points, names))
+        study.run.figure(
+            "pruning_and_bits",
+            figures.schedules_and_bits(study.points, "lenet_300_100"),
+        )
+        return metrics
+
+    def _latency_table(self) -> str:
+        """Return LiteRT's median time for one image, in microseconds, as Markdown."""
+        lines = [
+            "| network | method | µs, one thread | times float |",
+            "|---|---|---:|---:|",
+        ]
+        for network, times in self._milliseconds.items():
+            for method, milliseconds in times.items():
+                times_float = milliseconds / times["litert_float"]
+                lines.append(
+                    f"| {network} | {method} | {1000 * milliseconds:.1f} | "
+                    f"{times_float:.2f} |"
+                )
+        return "\n".join(lines)

@@ -1,0 +1,284 @@
+"""Exercise 23's bookkeeping: trains a stage, measures a file, remembers both."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.model_selection import train_test_split
+
+from tfcourse import data, training
+from tfcourse.images import with_shifts
+from tfcourse.runs import Run
+from tfcourse.training.clock import EpochClock
+from tfcourse.weights.packing import Coder, Packable, pack, restored, unpack
+
+# From student logits, teacher logits, float32 [batch, classes], and labels, int [batch],
+# to the loss of each example: float32 [batch].
+DistillationLoss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+BYTES_PER_WEIGHT = 4  # float32: what all ratios refer to.
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One file of one network: what it costs and what it is worth."""
+
+    network: str
+    method: str
+    setting: str
+    num_bytes: int
+    num_weights: int  # That are not 0.
+    val_accuracy: float
+    test_accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Images, float32 [n, height, width] in [0, 1], and labels, int64 [n]."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    val: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+
+
+class Study:
+    """Everything that is trained and measured in one run.
+
+    Args:
+        run: The run; every training is a stage of it and can be resumed.
+        examples: The data.
+        coder: The learner's coder of files.
+        batch_size: Of all trainings.
+        learning_rate: At the start of each training; a cosine takes it to 0.
+        max_shift: Pixels by which training images move at random.
+        seed: Of the order of examples.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        examples: Examples,
+        coder: Coder,
+        *,
+        batch_size: int,
+        learning_rate: float,
+        max_shift: float,
+        seed: int,
+    ):
+        self.run = run
+        self.examples = examples
+        self.coder = coder
+        self.points: list[Point] = []
+        self.seconds: dict[str, float] = {}  # Of training, by network.
+        self.latest: dict[tuple[str, str], list[np.ndarray]] = {}  # By network, method.
+        self._batch_size = batch_size
+        self._learning_rate = learning_rate
+        self._max_shift = max_shift
+        self._seed = seed
+
+    @classmethod
+    def start(cls, run: Run, config: Any, coder: Coder) -> Study:
+        """Return a study of MNIST with the settings of an exercise's config."""
+        source, val_fraction = config.source, config.val_fraction
+        (images, labels), info = data.load_arrays("mnist", "train", source=source)
+        (test_images, test_labels), test_info = data.load_arrays(
+            "mnist", "test", source=source
+        )
+        run.record_data(info)
+        run.record_data(test_info)
+        images, test_images = (
+            a.astype(np.float32) / 255 for a in (images, test_images)
+        )
+        train_images, val_images, train_labels, val_labels = train_test_split(
+            images,
+            labels,
+            test_size=val_fraction,
+            stratify=labels,
+            random_state=config.seed,
+        )
+        examples = Examples(
+            (train_images, train_labels),
+            (val_images, val_labels),
+            (test_images, test_labels),
+        )
+        return cls(
+            run,
+            examples,
+            coder,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            max_shift=config.max_shift,
+            seed=config.seed,
+        )
+
+    def train(
+        self,
+        stage: str,
+        model: keras.Model,
+        epochs: int,
+        *,
+        learning_rate: float | None = None,
+        teacher: keras.Model | None = None,
+        loss: DistillationLoss | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        """Train the model on labels, or with a teacher and a loss of both.
+
+        Args:
+            stage: `network/what`, unique in the run.
+            model: From images to logits.
+            epochs: Over the training images, shifted at random.
+            learning_rate: If it is not the study's.
+            teacher: Whose weights stay as they are.
+            loss: Needed with a teacher.
+            callbacks: Others than the run's.
+        """
+        images, labels = self.examples.train
+        num_steps = epochs * math.ceil(len(labels) / self._batch_size)
+        rate = learning_rate or self._learning_rate
+        schedule = keras.optimizers.schedules.CosineDecay(rate, num_steps)
+        fitted = model
+        objective: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if teacher is not None and loss is not None:
+            fitted, objective = beside(model, teacher), _split(loss)
+        shifted = with_shifts(fitted, self._max_shift)
+        shifted.compile(keras.optimizers.Adam(schedule), objective)
+        clock = EpochClock()
+        training.fit(
+            shifted,
+            images,
+            labels,
+            batch_size=self._batch_size,
+            epochs=epochs,
+            seed=self._seed,
+            callbacks=[
+                clock,
+                *callbacks,
+                *self.run.callbacks(stage, epochs=epochs, histograms=False),
+            ],
+        )
+        seconds = sum(shifted.history.history.get("seconds", [0.0]))
+        network = stage.split("/")[0]
+        self.seconds[network] = self.seconds.get(network, 0.0) + seconds
+
+    def accuracy(self, model: keras.Model, part: str) -> float:
+        """Return the accuracy in [0, 1] on `train`, `val` or `test`."""
+        images, labels = getattr(self.examples, part)
+        logits = model.predict(images, batch_size=1000, verbose=0)  # [n, classes]
+        return float(np.mean(logits.argmax(-1) == labels))
+
+    def measure(
+        self, model: keras.Model, method: str, setting: str = "", network: str = ""
+    ) -> Point:
+        """Add the model as it is, in float32, and return its point."""
+        num_bytes = BYTES_PER_WEIGHT * model.count_params()
+        return self._add(model, network or model.name, method, setting, num_bytes)
+
+    def measure_file(
+        self,
+        model: keras.Model,
+        arrays: Sequence[Packable],
+        method: str,
+        setting: str = "",
+        network: str = "",
+    ) -> Point:
+        """Pack the arrays, restore them from the file's bytes, and add what came back.
+
+        Args:
+            model: Whose weights the arrays are; it gets the restored ones.
+            arrays: In the order of `model.weights`.
+            method: What was done to it.
+            setting: With which setting.
+            network: Which network it is a form of, if its name does not say so.
+
+        Raises:
+            ValueError: If the restored weights differ in a single bit.
+        """
+        network = network or model.name
+        content = pack(arrays, self.coder)
+        weights = unpack(content, self.coder)
+        for array, back in zip(arrays, weights, strict=True):
+            if restored(array).tobytes() != back.tobytes():
+                raise ValueError(f"{network}, {method}: the file gives other weights")
+        model.set_weights(weights)
+        self.latest[network, method] = weights
+        name = re.sub(r"[^a-z0-9.]+", "_", f"{network} {method} {setting}".strip())
+        self.run.file(f"files/{name}.tfw", content)
+        return self._add(model, network, method, setting, len(content))
+
+    def add(self, point: Point) -> None:
+        """Add a point that was measured elsewhere."""
+        self.points.append(point)
+        name = re.sub(r"[^a-z0-9]+", "_", f"{point.network} {point.method}")
+        values = {"test_error_percent": 100 * (1 - point.test_accuracy)}
+        # The step is the size: TensorBoard's curve is accuracy against bytes.
+        self.run.scalars(f"points/{name}", values, point.num_bytes)
+
+    def _add(self, model, network, method, setting, num_bytes) -> Point:
+        point = Point(
+            network,
+            method,
+            setting,
+            num_bytes,
+            int(sum(np.count_nonzero(weights) for weights in model.get_weights())),
+            self.accuracy(model, "val"),
+            self.accuracy(model, "test"),
+        )
+        self.add(point)
+        return point
+
+    def table(self) -> str:
+        """Return all points as a Markdown table."""
+        lines = [
+            "| network | method | setting | bytes | weights | validation % | test % |",
+            "|---|---|---|---:|---:|---:|---:|",
+        ]
+        for p in self.points:
+            lines.append(
+                f"| {p.network} | {p.method} | {p.setting} | {p.num_bytes:,} | "
+                f"{p.num_weights:,} | {100 * p.val_accuracy:.2f} | "
+                f"{100 * p.test_accuracy:.2f} |"
+            )
+        return "\n".join(lines)
+
+
+def beside(student: keras.Model, teacher: keras.Model) -> keras.Model:
+    """Return a model that gives both models' logits: float32 [batch, 2, classes].
+
+    The teacher's weights are not trained.
+    """
+    inputs = keras.Input(student.input_shape[1:])
+    frozen = keras.models.clone_model(teacher)
+    frozen.set_weights(teacher.get_weights())
+    frozen.trainable = False
+    frozen.name = f"{teacher.name}_teacher"  # It may be a copy of the student.
+    student_logits = keras.layers.Reshape((1, -1))(student(inputs))
+    teacher_logits = keras.layers.Reshape((1, -1))(frozen(inputs, training=False))
+    both = keras.layers.Concatenate(axis=1)([student_logits, teacher_logits])
+    return keras.Model(inputs, both, name=f"{student.name}_beside_teacher")
+
+
+def _split(loss: DistillationLoss):
+    def distillation(labels, both):
+        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)  # [batch]
+        return loss(both[:, 0], both[:, 1], labels)
+
+    return distillation
+
+
+def pareto_front(points: Sequence[Point]) -> list[Point]:
+    """Return the points that no other beats in both bytes and test accuracy, by bytes.
+
+    Of equals the first stays.
+    """
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.num_bytes, -p.test_accuracy)):
+        if not front or point.test_accuracy > front[-1].test_accuracy:
+            front.append(point)
+    return front
