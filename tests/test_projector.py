@@ -30,7 +30,12 @@ def test_a_runs_layers_are_found_with_labels_and_sprites(tmp_path):
     assert set(found) == {"run/projector", "run/single"}
     assert list(found["run/projector"]) == ["pixels", "last"]
     for name, embedding in found["run/projector"].items():
-        np.testing.assert_allclose(embedding.vectors, layers[name], rtol=1e-5)
+        columns = layers[name].shape[1]
+        np.testing.assert_allclose(
+            embedding.vectors[:, :columns], layers[name], rtol=1e-5
+        )
+        assert not embedding.vectors[:, columns:].any()
+        assert embedding.vectors.shape[1] == max(columns, 3)
         assert embedding.labels == labels
         assert embedding.num_columns == 3
         for sprite, image in zip(embedding.sprites, images, strict=False):
@@ -86,6 +91,7 @@ def test_the_exercise_and_the_library_agree(tmp_path):
         "projector_test",
     )
     layers, labels, images = points(num_points=12)
+    layers = {"pixels": layers["pixels"], "last": layers["pixels"][:, :3]}
     solution.write_projector(tmp_path / "exercise", layers, labels, images)
     write_projector_files(tmp_path / "library", layers, labels, images)
     ours, theirs = (

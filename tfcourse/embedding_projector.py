@@ -18,6 +18,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tfcourse.run_folder import write_bytes
 
 MAX_SHEET_PIXELS = 4096  # Side of the sheet of thumbnails: WebGL's common limit.
+MIN_COLUMNS = 3  # With fewer the projector's PCA, its first view, draws nothing.
 NO_LABEL = "-"
 
 
@@ -34,7 +35,8 @@ def write_projector_files(
     Args:
         folder: A single embedding is shown under its name.
         vectors: float [n, dimensions]; or several such arrays of the same n points, by
-            name, between which the projector lets one choose.
+            name, between which the projector lets one choose. With one or two
+            dimensions, columns of zeros follow.
         labels: One per point.
         images: One thumbnail per point: uint8, or float in [0, 1],
             [n, height, width] or [n, height, width, channels].
@@ -42,6 +44,7 @@ def write_projector_files(
     named = vectors if isinstance(vectors, Mapping) else {folder.name: vectors}
     arrays = {name: np.asarray(array, np.float32) for name, array in named.items()}
     _check(arrays, labels, images)
+    arrays = {name: _widened(array) for name, array in arrays.items()}
     config = ProjectorConfig()
     for index, (name, array) in enumerate(arrays.items()):
         path = "vectors.tsv" if len(arrays) == 1 else f"vectors_{index}.tsv"
@@ -78,6 +81,11 @@ def _check(
                 f"shape {array.shape}, {len(labels)} labels and "
                 f"{'no' if images is None else len(images)} images"
             )
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    missing = max(MIN_COLUMNS - array.shape[1], 0)
+    return np.pad(array, ((0, 0), (0, missing)))  # [n, at least MIN_COLUMNS]
 
 
 def sprite_sheet(images: np.ndarray) -> tuple[np.ndarray, int, int]:

@@ -106,13 +106,16 @@ class Browser:
                 return value
             time.sleep(0.05)
 
-    def enter_tab(self, seconds=60):
-        """Go into the Doctor's frame, once it is drawn."""
-        self.top()
-        css = "iframe[src*='name=doctor']"
+    def enter_frame(self, css="iframe"):
+        """Go into a frame, once it is there."""
         self.wait("return !!document.querySelector(arguments[0])", css)
         frame = self._call("POST", "/element", using="css selector", value=css)
         self._call("POST", "/frame", id=frame)
+
+    def enter_tab(self, seconds=60):
+        """Go into the Doctor's frame, once it is drawn."""
+        self.top()
+        self.enter_frame("iframe[src*='name=doctor']")
         self.wait("return document.body.dataset.state === 'ready'", seconds=seconds)
 
     def top(self):
@@ -149,6 +152,6 @@ class Browser:
         """Return the console's messages since the last call."""
         return [m["message"] for m in self._call("POST", "/se/log", type="browser")]
 
-    def screenshot(self, path):
-        data = self._call("GET", "/screenshot")
-        path.write_bytes(base64.b64decode(data))
+    def screenshot(self):
+        """Return what the window shows, as the bytes of a PNG."""
+        return base64.b64decode(self._call("GET", "/screenshot"))
