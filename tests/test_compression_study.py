@@ -138,7 +138,7 @@ def test_a_low_rank_network_has_the_rank_where_that_saves_weights():
     images = rng.random((5, *SHAPE), dtype=np.float32)
     kernel = rng.normal(size=(64, 2)) @ rng.normal(size=(2, 10)) / 8
     model.get_layer("fc1").kernel.assign(kernel)  # Of rank 2 already.
-    thin = with_low_rank(model, svd, 2)
+    thin = with_low_rank(model, svd, 2, 2)
     assert [layer.name for layer in thin.layers[2:]] == [
         "fc1_left",
         "fc1_right",
@@ -152,7 +152,7 @@ def test_a_low_rank_network_has_the_rank_where_that_saves_weights():
         atol=1e-5,
     )
     # 8 * (64 + 10) < 640, but 8 * (10 + 6) > 60: there two layers would be larger.
-    thicker = with_low_rank(model, svd, 8)
+    thicker = with_low_rank(model, svd, 8, 8)
     assert [layer.name for layer in thicker.layers[2:]] == [
         "fc1_left",
         "fc1_right",
@@ -160,6 +160,21 @@ def test_a_low_rank_network_has_the_rank_where_that_saves_weights():
         "fc3",
     ]
     np.testing.assert_allclose(thicker(images), model(images), atol=1e-4)
+
+
+def test_a_convolution_becomes_two_where_that_saves_weights():
+    model = lenets.lenet_5(image_shape=(16, 16), filters=(4, 12), units=30)
+    rng = np.random.default_rng(1)
+    images = rng.random((3, 16, 16), dtype=np.float32)
+    kernel = rng.normal(size=(100, 5)) @ rng.normal(size=(5, 12)) / 20  # Of rank 5.
+    model.get_layer("conv2").kernel.assign(kernel.reshape(5, 5, 4, 12))
+    thin = with_low_rank(model, svd, 30, 5)  # conv1, of 25 by 4, and fc1 stay.
+    names = [layer.name for layer in thin.layers[2:]]
+    convolutions = ["conv1", "pool1", "conv2_left", "conv2_right", "pool2"]
+    assert names == [*convolutions, "features", "fc1", "fc2"]
+    assert thin.get_layer("conv2_left").kernel.shape == (5, 5, 4, 5)
+    assert not thin.get_layer("conv2_left").use_bias
+    np.testing.assert_allclose(thin(images), model(images), atol=1e-4)
 
 
 def test_affine_arrays_keep_biases_as_they_are():

@@ -38,35 +38,57 @@ def copy_of(model: keras.Model) -> keras.Model:
     return twin
 
 
-def with_low_rank(model: keras.Model, factors: LowRank, rank: int) -> keras.Model:
-    """Return a copy in which wide dense layers are two thin ones, one after the other.
+def with_low_rank(
+    model: keras.Model, factors: LowRank, rank: int, conv_rank: int
+) -> keras.Model:
+    """Return a copy in which a wide layer is two thin ones, one after the other.
 
-    The last layer stays, and so does every layer that the factors would make larger.
+    A convolution's kernel is taken as a matrix with a column for each filter; its factors
+    are a convolution with fewer filters and one of 1 by 1. The last layer stays, and so
+    does every layer that the factors would make larger.
 
     Args:
         model: A Functional model whose layers form a chain.
         factors: The learner's.
-        rank: Of the product.
+        rank: Of the kernels of dense layers.
+        conv_rank: Of those of convolutions.
+
+    Source: for convolutions Zhang et al., 2015, arXiv:1505.06798, section 3.1.
     """
-    inputs = keras.Input(model.input_shape[1:])
-    hidden = inputs
+    ranks = {keras.layers.Dense: rank, keras.layers.Conv2D: conv_rank}
+    hidden = inputs = keras.Input(model.input_shape[1:])
     for layer in model.layers[1:]:
-        config = layer.get_config()
-        is_wide = type(layer) is keras.layers.Dense and layer is not model.layers[-1]
-        size = np.prod(layer.kernel.shape) if is_wide else 0
-        if not is_wide or rank * sum(layer.kernel.shape) >= size:
-            twin = layer.__class__.from_config(config)
-            hidden = twin(hidden)
-            twin.set_weights(layer.get_weights())
-            continue
-        left, right = factors(layer.kernel.numpy(), rank)
-        thin = keras.layers.Dense(rank, use_bias=False, name=f"{layer.name}_left")
-        hidden = thin(hidden)  # [batch, rank]
-        thin.set_weights([left])
-        wide = keras.layers.Dense.from_config({**config, "name": f"{layer.name}_right"})
-        hidden = wide(hidden)
-        wide.set_weights([right, layer.bias.numpy()])
+        parts = [(layer.__class__.from_config(layer.get_config()), layer.get_weights())]
+        if type(layer) in ranks and layer is not model.layers[-1]:
+            kernel = layer.kernel.numpy()
+            matrix = kernel.reshape(-1, kernel.shape[-1])  # [inputs, units]
+            if ranks[type(layer)] * sum(matrix.shape) < matrix.size:
+                left, right = factors(matrix, ranks[type(layer)])
+                parts = _two_layers(layer, left, right)
+        for part, weights in parts:
+            hidden = part(hidden)
+            part.set_weights(weights)
     return keras.Model(inputs, hidden, name=f"{model.name}_rank_{rank}")
+
+
+def _two_layers(
+    layer: keras.Layer, left: np.ndarray, right: np.ndarray
+) -> list[tuple[keras.Layer, list[np.ndarray]]]:
+    """Return two layers and their weights in place of a dense or convolutional one."""
+    config = layer.get_config()
+    thin = {**config, "name": f"{layer.name}_left", "use_bias": False}
+    thin["activation"] = "linear"
+    wide = {**config, "name": f"{layer.name}_right"}
+    if isinstance(layer, keras.layers.Conv2D):
+        thin["filters"] = left.shape[1]
+        wide |= {"kernel_size": 1, "strides": 1, "padding": "valid"}
+        left = left.reshape(*layer.kernel.shape[:3], -1)  # [height, width, in, rank]
+        right = right[None, None]  # [1, 1, rank, filters]
+    else:
+        thin["units"] = left.shape[1]
+    weights = [left], [right, *layer.get_weights()[1:]]
+    layers = (layer.__class__.from_config(options) for options in (thin, wide))
+    return list(zip(layers, weights, strict=True))
 
 
 def affine_arrays(
@@ -88,6 +110,7 @@ class Comparisons:
         quantise: See `Quantise`.
         masks_for: From kernels and a sparsity to masks.
         schedule: From step, `num_steps`, `start` and `end` to a sparsity.
+        loss: With which a network learns from another one.
     """
 
     def __init__(
@@ -97,12 +120,14 @@ class Comparisons:
         quantise: Quantise,
         masks_for: MasksFor,
         schedule: Schedule,
+        loss: DistillationLoss,
     ):
         self._study = study
         self._low_rank_factors = low_rank_factors
         self._quantise = quantise
         self._masks_for = masks_for
         self._schedule = schedule
+        self._loss = loss
         self._models: dict[str, keras.Model] = {}
         self._milliseconds: dict[str, dict[str, float]] = {}
 
@@ -117,13 +142,15 @@ class Comparisons:
         self._models[model.name] = copy_of(model)
         self._study.measure(model, "float32")
         for rank in config.ranks:
-            thin = with_low_rank(model, self._low_rank_factors, rank)
+            thin = with_low_rank(model, self._low_rank_factors, rank, config.conv_rank)
             self._study.measure(thin, "low rank", str(rank), network=model.name)
             self._study.train(
                 f"{model.name}/rank_{rank}",
                 thin,
                 config.tune_epochs,
                 learning_rate=config.tune_learning_rate,
+                teacher=model,
+                loss=self._loss,
             )
             self._study.measure(thin, "low rank, tuned", str(rank), network=model.name)
         for axis, method in ((None, "bits per tensor"), (-1, "bits per channel")):
@@ -222,9 +249,7 @@ class Comparisons:
                 rows.append(row)
         return rows
 
-    def run_rivals(
-        self, teacher: keras.Model, loss: DistillationLoss, config: Any
-    ) -> None:
+    def run_rivals(self, teacher: keras.Model, config: Any) -> None:
         """Measure small networks that learn from a teacher, in 8 bits per weight."""
         shapes = {
             "image_shape": teacher.input_shape[1:],
@@ -244,7 +269,7 @@ class Comparisons:
                 config.rival_epochs,
                 learning_rate=RIVAL_LEARNING_RATES[kind],
                 teacher=teacher,
-                loss=loss,
+                loss=self._loss,
             )
             if kind == "cnn":
                 model = lenets.with_folded_norms(model)

@@ -43,7 +43,8 @@ class Config:
     num_clusters: int = 16
     share_epochs: int = 4  # With shared values.
     bits: tuple[int, ...] = (8, 6, 5, 4, 3, 2)  # Of uniform quantisation.
-    ranks: tuple[int, ...] = (9, 17, 34)
+    ranks: tuple[int, ...] = (9, 17, 34)  # Of dense layers,
+    conv_rank: int = 25  # and of convolutions.
     tune_epochs: int = 10  # Behind a low rank,
     tune_learning_rate: float = 3e-3
     compare_epochs: int = 10  # and of four ways to prune.
@@ -306,9 +307,10 @@ def deep_compression(
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
     study = Study.start(run, config, CODER)
-    comparisons = Comparisons(
-        study, low_rank_factors, quantise, magnitude_masks, gradual_sparsity
-    )
+    options = {"temperature": config.temperature, "hard_weight": config.hard_weight}
+    loss = functools.partial(distillation_loss, **options)
+    tools = low_rank_factors, quantise, magnitude_masks, gradual_sparsity, loss
+    comparisons = Comparisons(study, *tools)
     settings = dataclasses.asdict(config)
     for model, kind in ((lenets.lenet_300_100(), "mlp"), (lenets.lenet_5(), "cnn")):
         study.train(f"{model.name}/uncompressed", model, settings[f"{kind}_epochs"])
@@ -317,7 +319,5 @@ def main(config: Config, run: Run) -> dict[str, float]:
         comparisons.run(teacher, config, sparsities[-1])
         num_epochs = settings[f"{kind}_prune_epochs"]
         deep_compression(study, model, sparsities, num_epochs, config)
-    options = {"temperature": config.temperature, "hard_weight": config.hard_weight}
-    loss = functools.partial(distillation_loss, **options)
-    comparisons.run_rivals(teacher, loss, config)
+    comparisons.run_rivals(teacher, config)
     return comparisons.finish()
