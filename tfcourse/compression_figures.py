@@ -101,7 +101,7 @@ def low_rank(points: Sequence[Point], networks: Mapping[str, str]) -> Figure:
         names[ax.axhline(_error(base), color=GREY, ls="--")] = "whole"
         set_log_scale(ax, "y")
         ax.set_xticks(x)
-        ax.set(xlabel="rank", ylabel="test error in %")
+        ax.set(xlabel="rank of the dense layers", ylabel="test error in %")
         set_title(ax, title)
         label_line_ends(ax, names)
     return figure
