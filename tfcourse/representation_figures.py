@@ -12,7 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from tfcourse.plots import COLOURS, GREY, INK, label_line_ends, new_figure, set_title
+from tfcourse.plots import (
+    COLOURS,
+    GREY,
+    INK,
+    label_line_ends,
+    new_figure,
+    set_log_scale,
+    set_title,
+)
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Mapping[str, Row]]  # By network, by layer.
@@ -58,10 +66,8 @@ def depth_curves(rows: Rows) -> Figure:
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         if len(names) > 1:
             label_line_ends(ax, names)
-    axes[0].set_yscale("log")
-    axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0].yaxis.set_minor_formatter(PercentFormatter(1, decimals=0))
-    axes[0].tick_params(axis="y", which="minor", labelsize=8)
+    set_log_scale(axes[0], "y")
+    axes[0].yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
     handles = [
         Line2D([], [], color=GREY, linestyle=style, label=name)
         for name, style in STYLES.items()
