@@ -38,6 +38,16 @@ def test_each_promise_gets_a_row(sums):
     )
 
 
+def test_a_part_of_the_real_set_is_called_a_subset():
+    info = {"name": "cifar10", "source": "npz", "split": "train"}
+    assert results.source_text(info | {"num_examples": 50_000}) == "cifar10 (npz)"
+    few = info | {"num_examples": 49_999}
+    assert results.source_text(few) == "cifar10 (npz, subset)"
+    assert results.source_text(few | {"source": "embedded"}) == "cifar10 (embedded)"
+    other = few | {"name": "loan"}  # A table: its loader says what it is.
+    assert results.source_text(other) == "loan (npz)"
+
+
 def test_one_seed_has_no_spread(sums):
     row = results.rows(load_catalog(), [result(0, 3.0)])[1]
     assert (row["measured"], row["spread"]) == (3.0, None)
@@ -77,7 +87,9 @@ def test_the_table_is_put_between_the_markers(sums):
     text = results.updated_readme(readme, table)
     assert "old" not in text
     assert text.endswith("\n\nrest\n")
-    assert "| 90_sums | lab | total | ≥ 3 | 3 | 1 | 4 | digits (embedded) |" in text
+    assert (
+        "| 90_sums | lab | total | ≥ 3 | 3 | 1 | 4 | CPU | digits (embedded) |" in text
+    )
     assert results.updated_readme(text, table) == text
     with pytest.raises(UserError, match="has no line"):
         results.updated_readme("# T\n", table)

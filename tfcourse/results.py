@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcourse.catalog import Exercise, Promise
+from tfcourse.data import catalogue
 from tfcourse.errors import UserError
 
 FORMAT = 1
@@ -124,12 +125,27 @@ def _row(
         "seeds": len({run["seed"] for run in runs}),
         "seconds": statistics.fmean(r["seconds"] for r in runs) if runs else None,
         "device": _joined(run["device"] for run in runs),
-        "source": _joined(
-            f"{info['name']} ({info['source']})" for run in runs for info in run["data"]
-        ),
+        "source": _joined(source_text(i) for run in runs for i in run["data"]),
         "date": max((str(run["date"])[:10] for run in runs), default=None),
         "status": status,
     }
+
+
+def source_text(info: dict[str, Any]) -> str:
+    """Return a data set with its source; "subset" if it was not the whole real set.
+
+    >>> source_text({"name": "cifar10", "source": "npz", "split": "test",
+    ...              "num_examples": 4000})
+    'cifar10 (npz, subset)'
+    """
+    whole = {
+        (spec.name, str(split)): count
+        for spec in catalogue()
+        for split, count in spec.num_examples.items()
+    }
+    real = whole.get((info["name"], info.get("split", "")), 0)
+    is_subset = info["source"] != "embedded" and info.get("num_examples", real) < real
+    return f"{info['name']} ({info['source']}{', subset' if is_subset else ''})"
 
 
 def _joined(texts: Any) -> str | None:
@@ -170,9 +186,9 @@ def measured_text(row: Row) -> str:
 def markdown_table(table: list[Row]) -> str:
     """Return the rows as a Markdown table with the README's columns."""
     lines = [
-        "| exercise | tier | metric | promised | measured | seeds | seconds | data "
-        "| date | status |",
-        "|---|---|---|---:|---:|---:|---:|---|---|---|",
+        "| exercise | tier | metric | promised | measured | seeds | seconds "
+        "| device | data | date | status |",
+        "|---|---|---|---:|---:|---:|---:|---|---|---|---|",
     ]
     for row in table:
         cells = [
@@ -183,6 +199,7 @@ def markdown_table(table: list[Row]) -> str:
             measured_text(row),
             str(row["seeds"]),
             "-" if row["seconds"] is None else f"{row['seconds']:.0f}",
+            row["device"] or "-",
             row["source"] or "-",
             row["date"] or "-",
             row["status"],
