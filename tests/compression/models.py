@@ -24,6 +24,18 @@ def cnn():
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
 
 
+def unusual():
+    """Return a CNN of logits with layers and activations that tfmot has no ranges for."""
+    layers = keras.layers
+    inputs = keras.Input((14, 14, 1))
+    x = layers.Rescaling(1 / 255)(inputs)
+    x = layers.Conv2D(8, 3, strides=2, activation="elu")(x)
+    x = layers.SeparableConv2D(16, 3, activation="relu")(x)
+    x = layers.LayerNormalization()(layers.Flatten()(x))
+    x = layers.Dense(24, activation="selu")(x)
+    return keras.Model(inputs, layers.Dense(10)(x))
+
+
 def mlp():
     """Return a Sequential MLP with logits, one model inside the other."""
     layers = keras.layers

@@ -183,6 +183,25 @@ def test_two_inputs_keep_their_order_in_the_file():
         np.testing.assert_allclose(file.predict(inputs), expected, atol=error)
 
 
+def test_layers_that_have_no_ranges_stay_in_float():
+    """A model as in many tutorials: pixels from 0 to 255, scaled by its first layer."""
+    keras.utils.set_random_seed(1)
+    images, labels = models.digits("train")
+    images, labels = 255 * images[:320], labels[:320]
+    model = models.unusual()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss)
+    model.fit(images, labels, epochs=12, batch_size=16, verbose=0)
+    answers = model.predict(images, verbose=0).argmax(axis=1)
+    settings = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3}
+    names = {"quantize": {}, "prune_cluster_quantize": {"sparsity": 0.3}}
+    chosen = [method(name, **extra, **settings) for name, extra in names.items()]
+    for result in compression.compress_all(model, chosen, images, labels, seed=0):
+        assert not result.problem
+        found = LiteRTFile(result.content).predict(images).argmax(axis=1)
+        assert np.mean(found == answers) > 0.75
+
+
 def test_data_that_do_not_fit_are_refused_before_a_child_starts():
     model = models.cnn()
     images, labels = models.digits("test")

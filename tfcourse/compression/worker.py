@@ -48,6 +48,17 @@ from tfcourse.run_folder import write_bytes
 # Whose kernel tfmot prunes 2:4 and clusters; others keep their weights as they are.
 DENSE_OR_2D = (tf_keras.layers.Dense, tf_keras.layers.Conv2D)
 NEVER_WRAPPED = (tf_keras.layers.DepthwiseConv2D, tf_keras.layers.Conv2DTranspose)
+# Those for which tfmot has ranges.
+QUANTIZED_ACTIVATIONS = (
+    "linear",
+    "relu",
+    "softmax",
+    "sigmoid",
+    "tanh",
+    "swish",
+    "gelu",
+)
+SEPARABLE = (tf_keras.layers.SeparableConv1D, tf_keras.layers.SeparableConv2D)
 MIN_SECONDS_BETWEEN_EVENTS = 0.2
 
 
@@ -78,9 +89,8 @@ class _Epochs(tf_keras.callbacks.Callback):
     def _emit(self, done: float, logs: Any) -> None:
         values = {key: float(value) for key, value in (logs or {}).items()}
         total = self.params.get("epochs", 1)
-        self._report.emit(
-            "progress", done=done, total=total, logs=values, **self._fixed
-        )
+        progress = {"done": done, "total": total, "logs": values}
+        self._report.emit("progress", **progress, **self._fixed)
 
 
 def main(folder: Path, request: dict[str, Any], reporter: Reporter) -> None:
@@ -134,10 +144,9 @@ def _do(
         tf_keras.utils.set_random_seed(job["seed"] + place)
         where = f"{place + 1}/{len(stages)}"
         watch = _Epochs(reporter, number, stage["kind"], where)
-        model = _fresh(blueprint, weights)
         plain = stage["kind"] != "quantize"
         training = _Training(stage, job["loss"], given, data["labels"], watch)
-        model = STAGES[stage["kind"]](model, training)
+        model = STAGES[stage["kind"]](_fresh(blueprint, weights), training)
         if plain:
             weights = _weights(model, blueprint)
     if plain:
@@ -153,9 +162,7 @@ def _fresh(blueprint: Blueprint, weights: list[np.ndarray]) -> tf_keras.Model:
     left = list(weights)
     for layer in blueprint.layers:
         own = model.get_layer(layer.name)
-        count = len(own.weights)
-        own.set_weights(left[:count])
-        left = left[count:]
+        own.set_weights([left.pop(0) for _ in own.weights])
     if left:
         raise ValueError(f"{len(left)} weights are left over: no layer takes them")
     return model
@@ -288,20 +295,45 @@ def _cluster(model: Any, training: _Training) -> Any:
     return stripped
 
 
+class _Scheme:
+    """A scheme of tfmot's, and its registry: layers without ranges are left in float."""
+
+    def __init__(self, scheme: Any, default: Any) -> None:
+        self.get_layout_transformer = scheme.get_layout_transformer
+        self.get_quantize_config = scheme.get_quantize_registry().get_quantize_config
+        self._known = default.get_quantize_registry()
+
+    def get_quantize_registry(self) -> _Scheme:
+        return self
+
+    def supports(self, layer: Any) -> bool:
+        activation = getattr(layer, "activation", tf_keras.activations.linear)
+        is_known = activation.__name__ in QUANTIZED_ACTIVATIONS
+        return is_known and self._known.supports(layer)
+
+    def annotate(self, layer: Any) -> Any:
+        # tfmot makes two layers of a separable one, if it is marked.
+        twin = tf_keras.layers.Conv2D(
+            1, 1, activation=getattr(layer, "activation", None)
+        )
+        is_known = self.supports(twin if isinstance(layer, SEPARABLE) else layer)
+        mark = tfmot.quantization.keras.quantize_annotate_layer
+        return mark(layer) if is_known else layer
+
+
 def _quantize(model: Any, training: _Training) -> Any:
     """Return the model with the ranges that it learned beside the weights."""
     quantization = tfmot.quantization.keras
     combined = tfmot.experimental.combine
     preserve = training.settings["preserve"]
-    annotated = quantization.quantize_annotate_model(model)
-    if preserve == "nothing":
-        quantized = quantization.quantize_apply(annotated)
-    elif preserve == "sparsity":
-        scheme = combined.Default8BitPrunePreserveQuantizeScheme()
-        quantized = quantization.quantize_apply(annotated, scheme)
-    else:
-        scheme = combined.Default8BitClusterPreserveQuantizeScheme(preserve == "both")
-        quantized = quantization.quantize_apply(annotated, scheme)
+    default = base = quantization.default_8bit.Default8BitQuantizeScheme()
+    if preserve == "sparsity":
+        base = combined.Default8BitPrunePreserveQuantizeScheme()
+    elif preserve != "nothing":
+        base = combined.Default8BitClusterPreserveQuantizeScheme(preserve == "both")
+    scheme = _Scheme(base, default)
+    annotated = tf_keras.models.clone_model(model, clone_function=scheme.annotate)
+    quantized = quantization.quantize_apply(annotated, scheme)
     training.fit(quantized)
     if preserve in ("clusters", "both"):
         quantized = combined.strip_clustering_cqat(quantized)
