@@ -62,6 +62,7 @@ class Network(keras.Model):
         self.built = True
 
     def call(self, images, training=None):
+        """Return the logits."""
         self.training_flags.append(training)
         if isinstance(images, np.ndarray) or hasattr(images, "numpy"):
             self.seen.append(np.array(images, np.float64))
@@ -98,6 +99,7 @@ class Linear(keras.Model):
         self.built = True
 
     def call(self, images, training=None):
+        """Return the logits."""
         if isinstance(images, np.ndarray) or hasattr(images, "numpy"):
             self.seen.append(np.array(images, np.float64))
         flat = tf.reshape(images, [tf.shape(images)[0], self.kernel.shape[0]])
@@ -171,9 +173,11 @@ def standing_on(function, *names):
 def in_a_graph(function, what):
     """Return what the function gives in a graph as Keras makes it, or fail with words."""
     try:
-        return tf.function(function, autograph=False)()
+        return tf.function(function, autograph=False).get_concrete_function()()
     except (NotImplementedError, TypeError, ValueError, AttributeError) as error:
         problem = str(error)
+        if "exercise 13: write" in problem:
+            raise
     except tf.errors.OperatorNotAllowedInGraphError as error:
         problem = str(error)
     hint = (
@@ -221,14 +225,9 @@ def the_best_other_class_minus_the_label(submission):
         expected=expected[:4],
         received=received[:4],
     )
-    over_all = logits.max(axis=1) - logits[np.arange(len(labels)), labels]
-    assert not same(received, over_all), explain(
-        "the label itself is among the others: so the margin never falls below 0",
-        expected=expected[:4],
-        received=received[:4],
-    )
     assert not same(received, np.maximum(expected, 0)), explain(
-        "the margin is cut off at 0, so a right answer gives no gradient to follow",
+        "the margin never falls below 0: the label is not one of the others, and nothing "
+        "is cut off, else a right answer has no gradient to follow",
         expected=expected[:4],
         received=received[:4],
     )
@@ -805,18 +804,18 @@ def explained_move(model, start, step, labels, norm, targeted, images, epsilon):
     )
     if norm == "linf":
         inside = np.abs(start + 0.02 * np.sign(way) - images) < epsilon * 0.5
-        sizes = np.abs(step)[inside]
-        assert np.allclose(sizes, 0.02, atol=1e-4), explain(
-            "linf: each pixel moves by the step size, along the sign of the gradient "
-            "where the attack is now",
-            expected=0.02,
-            received=sizes[:4],
-        )
         same_sign = np.sign(step)[inside] == np.sign(way)[inside]
         assert np.mean(same_sign) > 0.99, explain(
-            "linf: the step is not along the sign of the gradient at the random start",
+            "linf: the step goes along the sign of the gradient where the attack is now, "
+            "not along the gradient itself or the one at the image",
             expected="the same signs",
-            received=np.mean(same_sign),
+            received=f"{np.mean(same_sign):.0%} of them",
+        )
+        sizes = np.abs(step)[inside]
+        assert np.allclose(sizes, 0.02, atol=1e-4), explain(
+            "linf: each pixel moves by the step size, along the sign of the gradient",
+            expected=0.02,
+            received=sizes[:4],
         )
         return
     unit = way / lengths(way)[:, None, None]
@@ -825,8 +824,8 @@ def explained_move(model, start, step, labels, norm, targeted, images, epsilon):
     received = lengths(step)
     assert not np.any(inside) or np.allclose(received[inside], 0.02, atol=1e-3), (
         explain(
-            "l2: the step of each image has the step size as its length: divide its gradient "
-            "by its own length",
+            "l2: the step of each image has the step size as its length: divide its "
+            "gradient by its own length",
             expected=0.02,
             received=received[inside],
         )
@@ -897,7 +896,7 @@ def it_finds_the_best_attack_on_a_linear_model(submission):
             labels,
             epsilon=epsilon,
             step_size=epsilon / 4,
-            num_steps=30,
+            num_steps=16,
             norm=norm,
             loss=true_margin,
         )
@@ -906,7 +905,7 @@ def it_finds_the_best_attack_on_a_linear_model(submission):
         # Hölder: the most that a ball allows is its radius times the dual norm.
         assert np.allclose(reached, epsilon * dual, rtol=2e-2, atol=1e-3), explain(
             f"{norm}: a linear margin can grow by epsilon times the "
-            f"{'L1' if norm == 'linf' else 'L2'} norm of its gradient, and 30 steps are "
+            f"{'L1' if norm == 'linf' else 'L2'} norm of its gradient, and 16 steps are "
             "enough for that",
             expected=(epsilon * dual)[:4],
             received=reached[:4],
@@ -992,6 +991,7 @@ class Oracle:
         self.asked = []
 
     def __call__(self, images):
+        """Return the logits and note the question."""
         images = np.asarray(images)
         assert images.ndim == 3 and len(images) > 0, explain(
             "predict() is shown images [n, height, width], at least one",
@@ -1002,6 +1002,7 @@ class Oracle:
         return self.logits(images)
 
     def logits(self, images):
+        """Return float32 [n, classes]."""
         flat = np.asarray(images, np.float32).reshape(len(images), -1)
         logits = flat @ self.kernel.astype(np.float32)
         logits[:, 0] += self.lead  # Everything is class 0, safely.
@@ -1138,8 +1139,8 @@ def explained_square(trial, best, images, side, query):
             continue
         height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
         assert max(height, width) <= side, explain(
-            f"query {query}: the trial differs from the best so far in more than a square "
-            f"of {side} pixels (was a trial kept that is not better?)",
+            f"query {query}: a trial is the best so far with one square of {side} pixels "
+            "in it, and stays only where it makes the margin larger",
             expected=f"at most {side} x {side}",
             received=f"{height} x {width}",
         )
@@ -1228,11 +1229,11 @@ def it_gets_close_to_the_best_attack_on_a_linear_model(submission):
     oracle = Oracle(rng)
     oracle.kernel[:, 2:] = -1e3  # Two classes matter.
     slope = oracle.kernel[:, 1] - oracle.kernel[:, 0]
-    received = searched(submission, oracle, images, labels, num_queries=400)
+    received = searched(submission, oracle, images, labels, num_queries=300)
     gain = (received - images).reshape(len(images), -1) @ slope
     share = np.mean(gain) / (0.2 * np.abs(slope).sum())
     assert share > 0.6, explain(
-        "the search does not get far: 400 queries of 64 pixels find most of what a "
+        "the search does not get far: 300 queries of 64 pixels find most of what a "
         "linear margin allows",
         expected="more than 0.6 of the optimum",
         received=share,
