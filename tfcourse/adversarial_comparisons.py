@@ -6,30 +6,27 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfcourse import adversarial_figures as figures
-from tfcourse.adversarial_networks import accuracy
+from tfcourse.adversarial_networks import accuracy, first_kernel
 from tfcourse.adversarial_study import ATTACKS, Study, on_arrays, surviving
 
 History = Mapping[str, Sequence[float]]
 DEFENDED = ("standard", "masked", "fgsm_trained", "robust")
 CURVES = ("standard", "masked", "robust")
+CURVES_L2 = ("standard", "robust")
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)  # Radii of balls, as shares of epsilon;
+SHARES_L2 = (0.0, 2.0, 4.0, 6.0, 9.0, 12.0)  # a Euclidean ball needs a larger one.
 MODELS = ("standard", "other", "masked", "fgsm_trained", "robust")
 
 
-def report(
-    study: Study,
-    histories: Mapping[str, History],
-    first_layers: Mapping[str, np.ndarray],
-) -> dict[str, float]:
+def report(study: Study, histories: Mapping[str, History]) -> dict[str, float]:
     """Attack everything, draw the figures and return the metrics.
 
     Args:
         study: Networks, attacks and test images.
-        histories: Of the trainings: `standard`, `other`, `FGSM`, `PGD`.
-        first_layers: Kernels of the first layers, by network, for the figure.
+        histories: Of the trainings, by network.
     """
     run, settings = study.run, study.settings
     outcomes = study.evaluate(DEFENDED)
@@ -53,15 +50,15 @@ def report(
     metrics["transfer_standard_to_masked"] = transfer[0, MODELS.index("masked")]
     survivors = {name: outcomes[name]["square"]["survivors"] for name in DEFENDED}
     run.figure("queries", figures.queries(survivors, len(study.labels)))
-    run.figure("filters", figures.filters(first_layers))
-    trained = {name: histories[name] for name in ("FGSM", "PGD")}
+    kernels = {n: first_kernel(study.networks[n]) for n in ("standard", "robust")}
+    run.figure("filters", figures.filters(kernels))
+    trained = {"FGSM": histories["fgsm_trained"], "PGD": histories["robust"]}
     run.figure("training", figures.training(trained))
     _examples(study)
     metrics["test_images"] = len(study.labels)
     for name, history in histories.items():
-        key = {"FGSM": "fgsm_trained", "PGD": "robust"}.get(name, name)
         for unit in ("seconds", "processor_seconds"):
-            metrics[f"{key}_train_{unit}"] = float(sum(history[unit]))
+            metrics[f"{name}_train_{unit}"] = float(sum(history[unit]))
     print(
         f"training on PGD: {metrics['robust_train_seconds']:.0f} s, "
         f"{metrics['robust_train_processor_seconds']:.0f} processor seconds, "
@@ -176,47 +173,55 @@ def _targets(study: Study) -> dict[str, float]:
 
 def _curves(study: Study) -> None:
     """Draw accuracy against the size of the ball, measured in three ways."""
-    settings = study.settings
+    settings, run = study.settings, study.run
     chosen = slice(settings.num_curve_images)
     images, labels = study.images[chosen], study.labels[chosen]
 
-    def right(name: str, attack: str, epsilon: float, **options: Any) -> np.ndarray:
+    def made(name: str, attack: str, epsilon: float, **options: Any) -> np.ndarray:
         make = study.attacks(name, **options)[attack]
-        attacked = make(images, labels, epsilon, settings.seed)
+        return make(images, labels, epsilon, settings.seed)
+
+    def right(name: str, attacked: np.ndarray) -> np.ndarray:
         return study.predictors[name](attacked).argmax(axis=-1) == labels
 
-    def transferred(name: str, epsilon: float) -> np.ndarray:
-        make = study.attacks("standard")["pgd_margin"]
-        attacked = make(images, labels, epsilon, settings.seed)
-        return study.predictors[name](attacked).argmax(axis=-1) == labels
+    def measure(epsilon: float) -> dict[str, list[float]]:
+        transferred = made("standard", "pgd_margin", epsilon)
+        found = {}
+        for name in CURVES:
+            naive = right(name, made(name, "pgd_cross_entropy", epsilon))
+            worst = naive & right(name, transferred)
+            if name != "standard":
+                worst = worst & right(name, made(name, "pgd_margin", epsilon))
+            found[name] = [float(np.mean(naive)), float(np.mean(worst))]
+        return found
 
-    def measure(name: str, epsilon: float) -> list[float]:
-        naive = right(name, "pgd_cross_entropy", epsilon)
-        worst = naive & right(name, "pgd_margin", epsilon) & transferred(name, epsilon)
-        return [float(np.mean(naive)), float(np.mean(worst))]
+    def measure_l2(epsilon: float) -> dict[str, float]:
+        attacked = {n: made(n, "pgd_margin", epsilon, norm="l2") for n in CURVES_L2}
+        return {n: float(np.mean(right(n, x))) for n, x in attacked.items()}
 
-    def measure_l2(name: str, epsilon: float) -> float:
-        return float(np.mean(right(name, "pgd_margin", epsilon, norm="l2")))
-
-    naive: dict[str, dict[float, float]] = {name: {} for name in CURVES}
-    worst: dict[str, dict[float, float]] = {name: {} for name in CURVES}
-    euclidean: dict[str, dict[float, float]] = {name: {} for name in CURVES}
-    plan = [(n, e) for n in CURVES for e in settings.curve_epsilons]
-    for name, epsilon in study.run.progress(plan, "curves"):
-        work = functools.partial(measure, name, epsilon)
-        stored = study.run.once(f"curve/{name}/{epsilon:g}", work)
-        naive[name][epsilon], worst[name][epsilon] = stored
-    plan = [(n, e) for n in CURVES for e in settings.curve_epsilons_l2]
-    for name, epsilon in study.run.progress(plan, "curves in L2"):
-        work = functools.partial(measure_l2, name, epsilon)
-        euclidean[name][epsilon] = study.run.once(f"curve_l2/{name}/{epsilon:g}", work)
+    radii = [share * settings.epsilon for share in SHARES]
+    radii_l2 = [share * settings.epsilon for share in SHARES_L2]
+    linf = {
+        epsilon: run.once(f"curve/{epsilon:g}", functools.partial(measure, epsilon))
+        for epsilon in run.progress(radii, "curves")
+    }
+    l2 = {
+        epsilon: run.once(f"l2/{epsilon:g}", functools.partial(measure_l2, epsilon))
+        for epsilon in run.progress(radii_l2, "curves in L2")
+    }
+    naive, worst = (
+        {name: {e: found[name][place] for e, found in linf.items()} for name in CURVES}
+        for place in (0, 1)
+    )
     panels = {
         "L∞: PGD, cross-entropy": naive,
         "L∞: the worst of three": worst,
-        "L2: PGD, margin": euclidean,
+        "L2: PGD, margin": {
+            name: {e: found[name] for e, found in l2.items()} for name in CURVES_L2
+        },
     }
     marked = dict.fromkeys(list(panels)[:2], settings.epsilon)
-    study.run.figure("epsilon", figures.epsilon_curves(panels, marked=marked))
+    run.figure("epsilon", figures.epsilon_curves(panels, marked=marked))
 
 
 def _examples(study: Study) -> None:
@@ -230,9 +235,3 @@ def _examples(study: Study) -> None:
         study.run.image(f"attacked_{name}", attacked)
     clean = study.predictors["standard"](images).argmax(axis=-1)
     study.run.figure("examples", figures.examples(images, labels, rows, clean))
-
-
-def first_kernel(network: keras.Model) -> np.ndarray:
-    """Return the kernel of a network's first convolution: [height, width, 1, filters]."""
-    layers = [e for e in network.layers if isinstance(e, keras.layers.Conv2D)]
-    return np.asarray(layers[0].kernel)

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from tfcourse import plots
 
 Curve = Mapping[float, float]  # From epsilon to accuracy.
+DASHED = "o--"  # The masked network is the standard one, and lies on its line.
 
 
 def words(name: str) -> str:
@@ -21,7 +22,7 @@ def words(name: str) -> str:
     ('PGD cross entropy', 'FGSM trained')
     """
     text = name.replace("_", " ").replace("pgd", "PGD").replace("fgsm", "FGSM")
-    return text.replace("l2", "L2").replace("linf", "L∞")
+    return text.replace("square", "Square")
 
 
 def _show(ax: Axes, image: np.ndarray, caption: object, *, is_wrong: bool) -> None:
@@ -86,7 +87,7 @@ def targeted(images: np.ndarray, predictions: np.ndarray) -> Figure:
         predictions: int [classes, classes].
     """
     num_classes = len(images)
-    figure, axes = plots.new_figure(num_classes, num_classes, width=7.4, height=7.8)
+    figure, axes = plots.new_figure(num_classes, num_classes, width=7.0, height=7.2)
     for ax, (row, column) in zip(
         axes, np.ndindex(num_classes, num_classes), strict=True
     ):
@@ -95,7 +96,8 @@ def targeted(images: np.ndarray, predictions: np.ndarray) -> Figure:
         predicted = predictions[row, column]
         _show(ax, images[row, column], "", is_wrong=False)
         if predicted != column:
-            ax.set_title(f"{predicted}", fontsize=8, color=plots.COLOURS[1], pad=1)
+            place = {"transform": ax.transAxes, "ha": "left", "va": "top"}
+            ax.text(0.04, 0.97, predicted, fontsize=8, color=plots.COLOURS[1], **place)
         for spine in ax.spines.values():
             spine.set_visible(True)
             reached = row != column and predicted == column
@@ -174,7 +176,7 @@ def epsilon_curves(
             ax.plot(
                 list(curve),
                 [100 * value for value in curve.values()],
-                marker="o",
+                DASHED if name == "masked" else "o-",
                 ms=3.5,
                 lw=1.8,
                 color=plots.COLOURS[names.index(name)],
@@ -254,7 +256,8 @@ def queries(survivors: Mapping[str, Sequence[int]], num_images: int) -> Figure:
     for index, (name, counts) in enumerate(survivors.items()):
         shares_right = [100 * count / num_images for count in counts]
         steps = np.arange(1, len(counts) + 1)
-        (line,) = ax.plot(steps, shares_right, lw=1.8, color=plots.COLOURS[index])
+        style = {"ls": "--", "lw": 2.4} if name == "masked" else {"lw": 1.8}
+        (line,) = ax.plot(steps, shares_right, color=plots.COLOURS[index], **style)
         names[line] = words(name)
     plots.set_log_scale(ax, "x")
     ax.set(xlabel="queries per image", ylabel="still right, in percent", ylim=(-3, 103))

@@ -63,6 +63,43 @@ def load_parts(run: Run, settings: Any) -> dict[str, Part]:
     }
 
 
+def small_cnn(
+    image_shape: tuple[int, ...],
+    num_classes: int,
+    filters: tuple[int, ...],
+    units: int,
+) -> keras.Model:
+    """Return a Functional model from float32 [batch, height, width] to logits.
+
+    Source: the network for MNIST in the code of Wong, Rice and Kolter, 2020,
+    arXiv:2001.03994: two convolutions with stride 2 and a dense layer.
+    """
+    options = {"kernel_initializer": "he_normal", "activation": "relu"}
+    inputs = keras.Input(image_shape)
+    hidden = keras.layers.Reshape((*image_shape, 1))(inputs)  # [batch, h, w, 1]
+    for count in filters:  # Each halves height and width.
+        hidden = keras.layers.Conv2D(count, 4, 2, "same", **options)(hidden)
+    hidden = keras.layers.Flatten()(hidden)
+    hidden = keras.layers.Dense(units, **options)(hidden)
+    return keras.Model(inputs, keras.layers.Dense(num_classes)(hidden))
+
+
+def mlp(image_shape: tuple[int, ...], num_classes: int, units: int) -> keras.Model:
+    """Return a network of another kind, from the same images to logits."""
+    options = {"kernel_initializer": "he_normal", "activation": "relu"}
+    inputs = keras.Input(image_shape)
+    hidden = keras.layers.Flatten()(inputs)
+    hidden = keras.layers.Dense(2 * units, **options)(hidden)
+    hidden = keras.layers.Dense(units, **options)(hidden)
+    return keras.Model(inputs, keras.layers.Dense(num_classes)(hidden))
+
+
+def first_kernel(network: keras.Model) -> np.ndarray:
+    """Return the kernel of a network's first convolution: [height, width, 1, filters]."""
+    layers = [e for e in network.layers if isinstance(e, keras.layers.Conv2D)]
+    return np.asarray(layers[0].kernel)
+
+
 def batches(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield the arrays in pieces of at most BATCH_SIZE rows, in their order."""
     for start in range(0, len(arrays[0]), BATCH_SIZE):

@@ -166,6 +166,7 @@ class Study:
     ):
         self.run = run
         self.tools = tools
+        self.networks = networks
         self.settings = settings
         self.images, self.labels = part
         self.predictors = {name: predictor(m) for name, m in networks.items()}

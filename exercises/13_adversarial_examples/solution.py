@@ -3,17 +3,17 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfcourse import adversarial_networks, adversarial_study
-from tfcourse.adversarial_comparisons import first_kernel, report
+from tfcourse.adversarial_comparisons import report
+from tfcourse.adversarial_search import square_side
+from tfcourse.adversarial_training import train_networks
 from tfcourse.runs import Run
 
-Norm = Literal["linf", "l2"]
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # labels, logits -> [batch].
 Predict = Callable[[np.ndarray], np.ndarray]  # images [n, h, w] -> logits [n, classes].
 
@@ -42,41 +42,39 @@ class Config:
     attack_step_share: float = 0.1
     num_restarts: int = 5  # For each of two losses.
     num_queries: int = 5_000  # Of the attack that sees no gradient.
-    num_curve_images: int = 300  # For accuracy against epsilon, at
-    curve_epsilons: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
-    curve_epsilons_l2: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+    num_curve_images: int = 300  # For accuracy against epsilon.
     seed: int = 0
 
 
 SMOKE = Config(
     source="embedded",
     val_fraction=0.2,
-    num_test_images=200,
+    num_test_images=120,
     epsilon=0.15,
-    train_epsilon=0.15,
+    filters=(8, 16),
     batch_size=32,
-    plain_epochs=8,
-    fgsm_epochs=8,
-    robust_epochs=14,
+    plain_epochs=6,
+    fgsm_epochs=6,
+    robust_epochs=10,
+    train_epsilon=0.15,
     train_steps=4,
-    attack_steps=10,
-    attack_step_share=0.25,
+    attack_steps=8,
+    attack_step_share=0.3,
     num_restarts=2,
-    num_queries=300,
-    num_curve_images=60,
-    curve_epsilons=(0.08, 0.15),
-    curve_epsilons_l2=(0.5, 2.0),
+    num_queries=200,
+    num_curve_images=40,
 )
 LAB = Config()
-FULL = dataclasses.replace(
+FULL = dataclasses.replace(  # Attack, batches and steps as in Madry et al., 2018.
     LAB,
     num_test_images=10_000,
-    filters=(32, 64),
     units=1024,
-    robust_epochs=60,
+    batch_size=50,
+    learning_rate=1e-4,
+    robust_epochs=91,
+    train_epsilon=0.3,
     train_steps=40,
     train_step_share=1 / 30,
-    num_restarts=20,
     num_queries=10_000,
 )
 
@@ -162,7 +160,7 @@ def fgsm(
 
 # %%
 def project(
-    images: tf.Tensor, originals: tf.Tensor, epsilon: float, norm: Norm
+    images: tf.Tensor, originals: tf.Tensor, epsilon: float, norm: str
 ) -> tf.Tensor:
     """Return the images brought back into the ball around the originals and into [0, 1].
 
@@ -202,7 +200,7 @@ def pgd(
     step_size: float,
     num_steps: int,
     seed: tf.Tensor,
-    norm: Norm = "linf",
+    norm: str = "linf",
     loss: Loss = cross_entropy,
     targeted: bool = False,
 ) -> tf.Tensor:
@@ -237,25 +235,13 @@ def pgd(
             step = tf.sign(step)
         else:
             step /= tf.maximum(tf.norm(step, axis=(1, 2), keepdims=True), 1e-12)
-        adversarial = project(
-            adversarial + direction * step_size * step, images, epsilon, norm
-        )
+        moved = adversarial + direction * step_size * step
+        adversarial = project(moved, images, epsilon, norm)
     return adversarial
     # END SOLUTION
 
 
 # %%
-def square_side(query: int, num_queries: int, size: int) -> int:
-    """Return how many pixels wide the next square is: large at first, 1 at last.
-
-    Source: Andriushchenko et al., 2020, arXiv:1912.00049, section 4.1; their area, a
-    share p of the image, halves at these points of 10,000 queries, and begins with 0.8.
-    """
-    points = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-    halvings = sum(query * 10_000 > point * num_queries for point in points)
-    return max(1, min(size - 1, round(size * (0.8 / 2**halvings) ** 0.5)))
-
-
 def square_attack(
     predict: Predict,
     images: np.ndarray,
@@ -365,14 +351,12 @@ def transfer_matrix(
         labels: int64 [n], the true classes.
     """
     # BEGIN SOLUTION
-    rows = [
-        [
-            np.mean(predict(examples[source]).argmax(axis=-1) == labels)
-            for predict in predictors.values()
-        ]
-        for source in predictors
-    ]
-    return np.array(rows)
+    matrix = np.zeros((len(predictors), len(predictors)))
+    for row, source in enumerate(predictors):
+        for column, predict in enumerate(predictors.values()):
+            answers = predict(examples[source]).argmax(axis=-1)  # [n]
+            matrix[row, column] = np.mean(answers == labels)
+    return matrix
     # END SOLUTION
 
 
@@ -412,136 +396,20 @@ def adversarial_loss(model: keras.Model, images, labels, attack) -> tf.Tensor:
 
 
 # %%
-def small_cnn(image_shape: tuple[int, ...], num_classes: int, config: Config):
-    """Return a Functional model from float32 [batch, height, width] to logits.
-
-    Source: the network for MNIST of Wong, Rice and Kolter, 2020, arXiv:2001.03994.
-    """
-    options = {"kernel_initializer": "he_normal", "activation": "relu"}
-    inputs = keras.Input(image_shape)
-    hidden = keras.layers.Reshape((*image_shape, 1))(inputs)  # [batch, h, w, 1]
-    for filters in config.filters:  # Each halves height and width.
-        hidden = keras.layers.Conv2D(filters, 4, 2, "same", **options)(hidden)
-    hidden = keras.layers.Flatten()(hidden)
-    hidden = keras.layers.Dense(config.units, **options)(hidden)
-    return keras.Model(inputs, keras.layers.Dense(num_classes)(hidden))
-
-
-def mlp(image_shape: tuple[int, ...], num_classes: int, config: Config):
-    """Return a network of another kind, from the same images to logits."""
-    options = {"kernel_initializer": "he_normal", "activation": "relu"}
-    inputs = keras.Input(image_shape)
-    hidden = keras.layers.Flatten()(inputs)
-    hidden = keras.layers.Dense(2 * config.units, **options)(hidden)
-    hidden = keras.layers.Dense(config.units, **options)(hidden)
-    return keras.Model(inputs, keras.layers.Dense(num_classes)(hidden))
-
-
-# %%
-class AdversarialTraining(keras.Model):
-    """Trains a network by `fit` on examples that are made anew for each batch.
-
-    Epsilon grows from 0 in the first part of the training: a fresh network that meets
-    the full attack can end up with one answer for everything.
-
-    Args:
-        network: From images to logits.
-        attack: Called as `attack(network, images, labels, epsilon=..., seed=...)`.
-        config: Has `train_epsilon` and `seed`.
-        ramp_steps: Batches until epsilon has its full size.
-    """
-
-    def __init__(self, network: keras.Model, attack, config: Config, ramp_steps: int):
-        super().__init__(name=f"training_of_{network.name}")
-        self.network = network
-        self.attack = attack
-        self.config = config
-        self.ramp_steps = ramp_steps
-        self.loss_tracker = keras.metrics.Mean(name="loss")
-        self.built = True  # The network is.
-
-    def call(self, images, training=None):
-        """Return the network's logits."""
-        return self.network(images, training=training)
-
-    def train_step(self, batch):
-        """Make examples, take one step on them, and return the mean loss so far."""
-        step = tf.cast(self.optimizer.iterations, tf.int32)
-        share = tf.minimum(1.0, tf.cast(step, tf.float32) / self.ramp_steps)
-
-        def attack(network, images, labels):
-            epsilon, seed = self.config.train_epsilon * share, [self.config.seed, step]
-            return self.attack(network, images, labels, epsilon=epsilon, seed=seed)
-
-        with tf.GradientTape() as tape:
-            loss = adversarial_loss(self.network, *batch, attack)
-        weights = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
-        self.loss_tracker.update_state(loss)
-        return {"loss": self.loss_tracker.result()}
-
-
-# %%
-def fgsm_attack(network, images, labels, *, epsilon, seed):
-    """Return what FGSM makes: the cheap way to adversarial training, and a trap."""
-    del seed
-    return fgsm(network, images, labels, epsilon=epsilon)
-
-
-def train_networks(config: Config, run: Run, parts):
-    """Return the networks by name, and the histories of their trainings."""
-
-    def pgd_attack(network, images, labels, *, epsilon, seed):
-        step_size, num_steps = config.train_step_share * epsilon, config.train_steps
-        options = {"epsilon": epsilon, "step_size": step_size, "num_steps": num_steps}
-        return pgd(network, images, labels, seed=seed, **options)
-
-    shape = parts["train"][0].shape[1:]
-    steps_per_epoch = -(-len(parts["train"][1]) // config.batch_size)
-    networks = {
-        "standard": small_cnn(shape, 10, config),
-        "other": mlp(shape, 10, config),
-        "fgsm_trained": small_cnn(shape, 10, config),
-        "robust": small_cnn(shape, 10, config),
-    }
-    histories = {}
-    for name in ("standard", "other"):
-        histories[name] = adversarial_networks.train(
-            run, name, networks[name], parts, config, epochs=config.plain_epochs
-        )
-    plan = {
-        "FGSM": ("fgsm_trained", fgsm_attack, config.fgsm_epochs),
-        "PGD": ("robust", pgd_attack, config.robust_epochs),
-    }
-    for label, (name, attack, epochs) in plan.items():
-        ramp_steps = round(config.ramp_share * epochs * steps_per_epoch)
-        trainer = AdversarialTraining(networks[name], attack, config, ramp_steps)
-        validation = adversarial_study.validation(networks[name], parts, TOOLS, config)
-        histories[label] = adversarial_networks.train(
-            run, name, trainer, parts, config, epochs=epochs, validation=validation
-        )
-    networks["masked"] = saturated(networks["standard"], config.logit_scale)
-    return networks, histories
-
-
-TOOLS = adversarial_study.Tools(
-    cross_entropy=cross_entropy,
-    margin_loss=margin_loss,
-    input_gradient=input_gradient,
-    fgsm=fgsm,
-    pgd=pgd,
-    square_attack=square_attack,
-    still_right=still_right,
-    transfer_matrix=transfer_matrix,
-)
-
-
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
+    tools = adversarial_study.Tools(
+        cross_entropy=cross_entropy,
+        margin_loss=margin_loss,
+        input_gradient=input_gradient,
+        fgsm=fgsm,
+        pgd=pgd,
+        square_attack=square_attack,
+        still_right=still_right,
+        transfer_matrix=transfer_matrix,
+    )
     parts = adversarial_networks.load_parts(run, config)
-    networks, histories = train_networks(config, run, parts)
-    study = adversarial_study.Study(run, TOOLS, networks, parts["test"], config)
-    first_layers = {
-        name: first_kernel(networks[name]) for name in ("standard", "robust")
-    }
-    return report(study, histories, first_layers)
+    networks, histories = train_networks(run, tools, adversarial_loss, parts, config)
+    networks["masked"] = saturated(networks["standard"], config.logit_scale)
+    study = adversarial_study.Study(run, tools, networks, parts["test"], config)
+    return report(study, histories)
