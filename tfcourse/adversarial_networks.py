@@ -111,17 +111,15 @@ def predictor(model: keras.Model) -> Predict:
 
     It is all that a black box shows: no gradient comes through.
     """
-    specification = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
 
-    @tf.function(input_signature=[specification])
+    @tf.function(reduce_retracing=True)
     def logits_of(images: tf.Tensor) -> tf.Tensor:
         return model(images, training=False)
 
     def predict(images: np.ndarray) -> np.ndarray:
         images = np.asarray(images, np.float32)
-        return np.concatenate(
-            [logits_of(piece).numpy() for (piece,) in batches(images)]
-        )
+        pieces = [tf.convert_to_tensor(piece) for (piece,) in batches(images)]
+        return np.concatenate([logits_of(piece).numpy() for piece in pieces])
 
     return predict
 
