@@ -1,5 +1,7 @@
 """The schedule of the Square attack: how large its squares are."""
 
+import math
+
 
 def square_side(query: int, num_queries: int, size: int) -> int:
     """Return how many pixels wide the next square is: large at first, 1 at last.
@@ -12,4 +14,4 @@ def square_side(query: int, num_queries: int, size: int) -> int:
     """
     points = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
     halvings = sum(query * 10_000 > point * num_queries for point in points)
-    return max(1, min(size - 1, round(size * (0.8 / 2**halvings) ** 0.5)))
+    return max(1, min(size - 1, round(size * math.sqrt(0.8 * 0.5**halvings))))
