@@ -140,7 +140,7 @@ def excess(
     outside = np.maximum(exact - 1, -exact).max()
     return {
         "norm_excess": float(change.max() - epsilon),
-        "range_excess": float(max(outside, 0.0)),
+        "range_excess": max(0.0, float(outside)),
     }
 
 
