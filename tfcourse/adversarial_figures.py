@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from tfcourse import plots
 
@@ -209,6 +210,7 @@ def training(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             epochs = np.arange(1, len(values) + 1)
             ax.plot(epochs, values, marker="o", ms=3, color=colour, label=caption)
         ax.set(xlabel="epoch", ylim=(-3, 103))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         plots.set_title(ax, f"trained on {words(name)}")
     axes[0].set_ylabel("validation accuracy in percent")
     axes[-1].legend(frameon=False, fontsize=9, loc="lower right")
