@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfcourse.figure_style import (
@@ -89,33 +90,46 @@ def step_anatomy(
         operations: How many operations or kernels run.
         milliseconds: All of a step, and the part of it inside operations.
     """
-    figure, axes = new_figure(1, 3, width=10.0, height=2.6)
+    figure, axes = new_figure(1, 3, width=10.0, height=2.4)
     colours = list(COLOURS[: len(dispatches)])
     _bars(axes[0], dispatches, colours)
     _bars(axes[1], operations, colours)
-    _bars(axes[2], {name: both[0] for name, both in milliseconds.items()}, colours)
-    inside = [both[1] for both in milliseconds.values()]
-    axes[2].barh(range(len(inside)), inside, height=0.25, color=INK, label="operations")
-    axes[2].legend(frameon=False, fontsize=8, loc="lower right")
-    titles = ("Handed over by Python", "Operations that run", "Milliseconds")
+    labels = [
+        f"{step:.3g}, {inside:.2g} inside" for step, inside in milliseconds.values()
+    ]
+    steps = {name: step for name, (step, _) in milliseconds.items()}
+    _bars(axes[2], steps, colours, labels)
+    titles = (
+        "Handed over by Python",
+        "Operations that run",
+        "ms, and inside operations",
+    )
     for ax, title in zip(axes, titles, strict=True):
         set_title(ax, title)
         ax.set_xlabel("per step")
     return figure
 
 
-def _bars(ax, values: Mapping[str, float], colours: Sequence[str]) -> None:
+def _bars(
+    ax: Axes,
+    values: Mapping[str, float],
+    colours: Sequence[str],
+    labels: Sequence[str] | None = None,
+) -> None:
     names = list(values)
+    texts = labels or [
+        f"{value:,.3g}" if value < 100 else f"{value:,.0f}" for value in values.values()
+    ]
     ax.barh(range(len(names)), list(values.values()), height=0.65, color=colours)
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.set_xscale("log")
     low, high = min(values.values()), max(values.values())
-    ax.set_xlim(min(0.5, low / 2), high * 8)
-    for place, value in enumerate(values.values()):
+    ax.set_xlim(min(0.5, low / 2), high * (100 if labels else 8))
+    for place, (value, text) in enumerate(zip(values.values(), texts, strict=True)):
         ax.annotate(
-            f"{value:,.3g}" if value < 100 else f"{value:,.0f}",
+            text,
             (value, place),
             xytext=(4, 0),
             textcoords="offset points",

@@ -78,6 +78,25 @@ def study_sizes(
     return faster
 
 
+def speedups(gains: Mapping[str, Mapping[str, float]], *, small: str) -> Metrics:
+    """Return what exercise.toml promises of the gains that `study_sizes` returns.
+
+    Args:
+        gains: By model, by variant; the MLPs from small to large.
+        small: The model of few and small operations.
+    """
+    largest = [values for name, values in gains.items() if name.startswith("MLP")][-1]
+    convolutions = gains["convolutions"]
+    return {
+        "graph_speedup": gains[small]["graph"],
+        "xla_speedup": gains[small]["XLA"],
+        "epoch_speedup": gains[small]["epoch"],
+        "compiled_epoch_speedup": gains[small]["epoch, XLA"],
+        "largest_model_speedup": max(largest.values()),
+        "convolutions_xla_over_graph": convolutions["XLA"] / convolutions["graph"],
+    }
+
+
 def _gains(entry: Mapping[str, Any]) -> dict[str, float]:
     baseline = entry["rates"][BASELINE]
     return {

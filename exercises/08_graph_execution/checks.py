@@ -1,7 +1,9 @@
 """What right answers to graph_execution promise."""
 
 import collections
+import contextlib
 import functools
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -10,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcourse import graph_puzzles
+from tfcourse import graph_puzzles, messages
 from tfcourse.checking import check, explain
 
 
@@ -44,15 +46,65 @@ def vector(value, length, what):
     return received
 
 
-def without_advice(function):
-    """Keep TensorFlow's warning that something is traced again and again out of a check."""
+def in_graphs(function):
+    """Keep TensorFlow's advice out of a check, and put its errors into words."""
 
     @functools.wraps(function)
     def quiet(submission):
-        with graph_puzzles.without_advice():
+        with graph_puzzles.without_advice(), graph_errors_in_words():
             function(submission)
 
     return quiet
+
+
+# What TensorFlow says when Python does in a graph what it can't, and what it means.
+IN_A_GRAPH = {
+    "InaccessibleTensorError|out of scope": (
+        "what is made inside a loop or a branch can't be kept in a Python list or "
+        "variable: use a tf.TensorArray",
+        "tensors that leave the loop through its variables",
+    ),
+    "OperatorNotAllowedInGraph": (
+        "Python can't look into a tensor of a graph, as a condition or to iterate: use "
+        "TensorFlow's operations, or `if` and `while` where AutoGraph sees them",
+        "code that needs no values while it is traced",
+    ),
+    "before the loop|inconsistent|must also be (defined|initialized)|TensorArray": (
+        "a variable of a loop keeps its dtype and shape, and exists before it starts",
+        "tensors of the right dtype before the loop",
+    ),
+    "has no attribute 'numpy'|symbolic tf.Tensor|doesn't support conversion to": (
+        "a graph has no values while it is traced: float(), int(), .numpy() and numpy's "
+        "functions don't work on its tensors",
+        "TensorFlow's operations",
+    ),
+    "tf.function only supports singleton tf.Variables|creating a variable on": (
+        "a graph may not make variables when it is called again: make them before",
+        "a variable made outside the tf.function",
+    ),
+    "Can not cast TensorSpec|incompatible with": (
+        "the signature must fit every call; leave the axis of the batch open (None)",
+        "tf.TensorSpec([None, ...])",
+    ),
+}
+
+
+@contextlib.contextmanager
+def graph_errors_in_words():
+    """Turn what TensorFlow raises in a graph into the mistake behind it."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        for pattern, (mistake, expected) in IN_A_GRAPH.items():
+            if re.search(pattern, text) and "exercise 08" not in text:
+                received = messages.error_summary(error)
+                raise AssertionError(
+                    explain(mistake, expected=expected, received=received)
+                ) from error
+        raise
 
 
 def table_of(answers, names, what):
@@ -152,7 +204,7 @@ def objects_count_by_identity_and_signatures_are_shared(submission):
 
 
 @check(task="count_traces")
-@without_advice
+@in_graphs
 def one_graph_takes_all_calls(submission):
     rng = fresh_rng()
     same = [(tf.constant(rng.normal(size=3), tf.float32),) for _ in range(5)]
@@ -174,7 +226,7 @@ def one_graph_takes_all_calls(submission):
 
 
 @check(task="count_traces")
-@without_advice
+@in_graphs
 def new_shapes_and_numbers_are_counted(submission):
     lengths = [2, 5, 2, 3, 5]
     calls = [(tf.zeros([length]),) for length in lengths]
@@ -183,7 +235,11 @@ def new_shapes_and_numbers_are_counted(submission):
         f"tensors of the lengths {lengths}: three shapes", expected=3, received=received
     )
     calls = [(tf.zeros([2]), n) for n in (1, 2, 1, 3)]
-    received = number(submission.count_traces(lambda x, n: x * n, calls), "the count")
+
+    def add(x, n):
+        return x + tf.cast(n, tf.float32)
+
+    received = number(submission.count_traces(add, calls), "the count")
     assert received == 3, explain(
         "the Python numbers 1, 2, 1, 3 are traced for each new value; hand the arguments "
         "over as they are",
@@ -193,7 +249,7 @@ def new_shapes_and_numbers_are_counted(submission):
 
 
 @check(task="count_traces")
-@without_advice
+@in_graphs
 def options_reach_tf_function(submission):
     calls = [(tf.zeros([length]),) for length in (4, 2, 3)]
     signature = [tf.TensorSpec([None], tf.float32)]
@@ -210,7 +266,7 @@ def options_reach_tf_function(submission):
 
 
 @check(task="count_traces")
-@without_advice
+@in_graphs
 def the_function_runs_as_a_graph_each_time(submission):
     total = tf.Variable(0.0)
     calls = [(tf.constant(value),) for value in (1.0, 2.0, 3.0)]
@@ -316,7 +372,7 @@ def call_logged(submission, values, every):
 
 
 @check(task="logged")
-@without_advice
+@in_graphs
 def every_call_is_counted(submission):
     _, counter, _ = call_logged(submission, [1.0] * 7, every=3)
     received = number(counter, "the counter")
@@ -330,7 +386,7 @@ def every_call_is_counted(submission):
 
 
 @check(task="logged")
-@without_advice
+@in_graphs
 def the_graph_returns_what_the_function_returns(submission):
     values = fresh_rng().uniform(1, 2, size=4)
     results, _, _ = call_logged(submission, values.astype(np.float32), every=2)
@@ -343,7 +399,7 @@ def the_graph_returns_what_the_function_returns(submission):
 
 
 @check(task="logged")
-@without_advice
+@in_graphs
 def every_so_many_calls_a_line_is_printed(submission):
     values = fresh_rng().integers(1, 50, size=9).astype(np.float32)
     _, _, lines = call_logged(submission, values, every=3)
@@ -377,7 +433,7 @@ def every_so_many_calls_a_line_is_printed(submission):
 
 
 @check(task="logged")
-@without_advice
+@in_graphs
 def what_is_logged_is_a_graph_that_is_traced_once(submission):
     num_traces = []
 
@@ -385,11 +441,11 @@ def what_is_logged_is_a_graph_that_is_traced_once(submission):
         num_traces.append(value)
         return value * 2
 
-    graph, _ = submission.logged(loss_of, every=2, output_stream=sys.stderr)
+    # Nothing is printed, since there are fewer calls than `every`.
+    graph, _ = submission.logged(loss_of, every=9, output_stream=sys.stderr)
     graph(tf.constant(1.0))
     first = len(num_traces)
     for value in (2.0, 3.0):
-        # An odd number of calls in all: nothing more is printed than needs be.
         graph(tf.constant(value))
     assert len(num_traces) == first, explain(
         "the function must run as one graph (tf.function, made once): its Python code ran "
@@ -438,7 +494,7 @@ def compare_losses(submission, why, start, target, max_steps, expected, **option
 
 
 @check(task="train_until")
-@without_advice
+@in_graphs
 def the_step_that_reaches_the_target_is_the_last(submission):
     start = float(fresh_rng().integers(6, 9))
     expected = [start, start / 2, start / 4]
@@ -462,7 +518,7 @@ def the_step_that_reaches_the_target_is_the_last(submission):
 
 
 @check(task="train_until")
-@without_advice
+@in_graphs
 def there_are_never_more_than_max_steps(submission):
     compare_losses(
         submission,
@@ -476,7 +532,7 @@ def there_are_never_more_than_max_steps(submission):
 
 
 @check(task="train_until")
-@without_advice
+@in_graphs
 def the_first_step_is_always_looked_at(submission):
     compare_losses(
         submission,
@@ -489,7 +545,7 @@ def the_first_step_is_always_looked_at(submission):
 
 
 @check(task="train_until")
-@without_advice
+@in_graphs
 def eagerly_it_does_the_same(submission):
     compare_losses(
         submission,
@@ -503,7 +559,7 @@ def eagerly_it_does_the_same(submission):
 
 
 @check(task="train_until")
-@without_advice
+@in_graphs
 def other_targets_need_no_other_graph(submission):
     num_traces = []
     value = tf.Variable(16.0)
@@ -617,16 +673,19 @@ def compare_step(submission, *, as_graph):
 
 
 @check(task="train_step")
+@in_graphs
 def eagerly_one_step_is_gradient_descent(submission):
     compare_step(submission, as_graph=False)
 
 
 @check(task="train_step")
+@in_graphs
 def as_a_graph_one_step_is_gradient_descent(submission):
     compare_step(submission, as_graph=True)
 
 
 @check(task="train_step")
+@in_graphs
 def the_loss_stays_a_tensor(submission):
     model, images, labels = softmax_regression(fresh_rng())
     optimizer = built_sgd(model, 0.1)
@@ -640,6 +699,7 @@ def the_loss_stays_a_tensor(submission):
 
 
 @check(task="train_step")
+@in_graphs
 def layers_know_that_they_are_trained(submission):
     seen = []
 
@@ -678,12 +738,16 @@ class Recorder:
 
     def __init__(self):
         self.num_python_calls = 0
+        self.batch_shape = None
         self.weighted = tf.Variable(0.0)
         self.num_calls = tf.Variable(0)
 
     def __call__(self, images, labels):
         """Return the sum of all that a batch holds, as its loss."""
         self.num_python_calls += 1
+        self.batch_shape = (
+            images.shape.as_list()
+        )  # As far as it is known while tracing.
         self.num_calls.assign_add(1)
         # In the order of the calls: each step halves what came before.
         seen = tf.reduce_sum(images) + tf.cast(tf.reduce_sum(labels), tf.float32)
@@ -713,7 +777,7 @@ def xla_refuses(graph, *arguments):
 
 
 @check(task="compiled_step")
-@without_advice
+@in_graphs
 def one_trace_serves_batches_of_any_size(submission):
     step, rng = Recorder(), fresh_rng()
     graph = submission.compiled_step(step, (2, 3), jit_compile=False)
@@ -745,7 +809,7 @@ def one_trace_serves_batches_of_any_size(submission):
 
 
 @check(task="compiled_step")
-@without_advice
+@in_graphs
 def xla_compiles_when_asked_and_not_otherwise(submission):
     batch = a_batch(fresh_rng(), 3)
     plain = submission.compiled_step(needs_xla, (2, 3), jit_compile=False)
@@ -763,7 +827,7 @@ def xla_compiles_when_asked_and_not_otherwise(submission):
 
 
 @check(task="compiled_step")
-@without_advice
+@in_graphs
 def each_compiled_step_keeps_to_its_own_step(submission):
     rng = fresh_rng()
     steps = [Recorder(), Recorder()]
@@ -835,26 +899,40 @@ def compare_epoch(submission, **options):
 
 
 @check(task="compiled_epoch")
-@without_advice
+@in_graphs
 def every_batch_is_taken_in_the_order_given(submission):
     compare_epoch(submission)
 
 
 @check(task="compiled_epoch")
-@without_advice
+@in_graphs
 def an_order_may_leave_examples_out(submission):
     order = fresh_rng().permutation(11)[:6]
     compare_epoch(submission, order=order, batch_size=2)
 
 
 @check(task="compiled_epoch")
-@without_advice
+@in_graphs
 def xla_takes_the_same_steps(submission):
     compare_epoch(submission, jit_compile=True)
 
 
 @check(task="compiled_epoch")
-@without_advice
+@in_graphs
+def the_size_of_a_batch_is_known(submission):
+    step, _, _ = run_epoch(submission, num_examples=8, batch_size=4)
+    assert step.batch_shape == [4, 2, 3], explain(
+        "the step must see batches of a known size while it is traced: the length of "
+        "order[i * size : (i + 1) * size] is known to you alone, and XLA makes every batch "
+        "as long as the whole order; take row i of a tensor of shape [steps, size], or "
+        "tf.slice",
+        expected=[4, 2, 3],
+        received=step.batch_shape,
+    )
+
+
+@check(task="compiled_epoch")
+@in_graphs
 def xla_compiles_the_epoch_when_asked(submission):
     images, labels = a_batch(fresh_rng(), 4)
     order = tf.range(4, dtype=tf.int64)
@@ -873,7 +951,7 @@ def xla_compiles_the_epoch_when_asked(submission):
 
 
 @check(task="compiled_epoch")
-@without_advice
+@in_graphs
 def the_loop_is_in_the_graph(submission):
     rng, step = fresh_rng(), Recorder()
     images, labels = a_batch(rng, 40)
@@ -901,7 +979,7 @@ def the_loop_is_in_the_graph(submission):
 
 
 @check(task="compiled_epoch")
-@without_advice
+@in_graphs
 def each_epoch_follows_its_own_order(submission):
     rng, step = fresh_rng(), Recorder()
     images, labels = a_batch(rng, 8)
@@ -938,6 +1016,7 @@ def counted(submission, graph, *arguments):
 
 
 @check(task="operations")
+@in_graphs
 def kinds_are_counted_not_names(submission):
     times = int(fresh_rng().integers(2, 5))
 
@@ -961,6 +1040,7 @@ def kinds_are_counted_not_names(submission):
 
 
 @check(task="operations")
+@in_graphs
 def bodies_of_loops_and_branches_count(submission):
     @tf.function
     def graph(x):
@@ -986,6 +1066,7 @@ def bodies_of_loops_and_branches_count(submission):
 
 
 @check(task="operations")
+@in_graphs
 def the_graph_is_traced_and_not_run(submission):
     num_runs = tf.Variable(0)
 

@@ -220,7 +220,8 @@ def compiled_epoch(step: Step, *, batch_size: int, jit_compile: bool):
     """Return a function that runs one epoch as one graph.
 
     Args:
-        step: A plain Python function, as for `compiled_step`.
+        step: A plain Python function, as for `compiled_step`. The size of its batches is
+            known while it is traced.
         batch_size: Examples per step. What is left at the end of an order, less than a
             batch, is left out.
         jit_compile: Whether XLA compiles the graph.
@@ -346,14 +347,4 @@ def main(config: Config, run: Run) -> dict[str, float]:
     metrics |= graph_speed.study_epochs(
         run, small, images, labels, (test[0] / np.float32(255), test[1])
     )
-    largest = gains[f"MLP {config.widths[-1]}, {config.widths[-1]}"]
-    return metrics | {
-        "graph_speedup": gains["small MLP"]["graph"],
-        "xla_speedup": gains["small MLP"]["XLA"],
-        "epoch_speedup": gains["small MLP"]["epoch"],
-        "compiled_epoch_speedup": gains["small MLP"]["epoch, XLA"],
-        "largest_model_speedup": max(largest.values()),
-        "convolutions_xla_over_graph": (
-            gains["convolutions"]["XLA"] / gains["convolutions"]["graph"]
-        ),
-    }
+    return metrics | graph_speed.speedups(gains, small="small MLP")
