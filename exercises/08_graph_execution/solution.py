@@ -32,7 +32,7 @@ class Config:
     widths: tuple[int, ...] = (16, 64, 256, 1024, 4096)  # Two layers each, compared.
     filters: int = 16  # Of the small convolutional network, compared with them.
     num_same_steps: int = 100  # After which all variants must have the same weights.
-    window_seconds: float = 2.0  # Timed for each variant in each round, at least.
+    window_seconds: float = 1.0  # Timed for each variant in each round, at least.
     num_rounds: int = 5  # Turns that each variant gets.
     seed: int = 0
 
@@ -170,7 +170,7 @@ def predict_code() -> dict[str, str]:
         def list_in_python_loop(x):         for v in x:
             squares = []                        y = tf.concat([y, [v]], axis=0)
             for i in range(3):              return y
-                squares.append(x[i] ** 2)
+                squares.append(x[i]**2)
             return tf.stack(squares)    def try_except(x):
                                             try:
         def comprehension(x):                   tf.debugging.assert_negative(x)
