@@ -69,11 +69,16 @@ IN_A_GRAPH = {
         "TensorFlow's operations, or `if` and `while` where AutoGraph sees them",
         "code that needs no values while it is traced",
     ),
+    "return statement cannot be placed": (
+        "AutoGraph can't return from the middle of a loop over tensors: leave it with "
+        "break, and return behind it",
+        "break",
+    ),
     "before the loop|inconsistent|must also be (defined|initialized)|TensorArray": (
         "a variable of a loop keeps its dtype and shape, and exists before it starts",
         "tensors of the right dtype before the loop",
     ),
-    "has no attribute 'numpy'|symbolic tf.Tensor|doesn't support conversion to": (
+    "has no attribute 'numpy'|symbolic tf.Tensor|SymbolicTensor": (
         "a graph has no values while it is traced: float(), int(), .numpy() and numpy's "
         "functions don't work on its tensors",
         "TensorFlow's operations",
@@ -81,6 +86,20 @@ IN_A_GRAPH = {
     "tf.function only supports singleton tf.Variables|creating a variable on": (
         "a graph may not make variables when it is called again: make them before",
         "a variable made outside the tf.function",
+    ),
+    "unsupported operations when trying to compile|No registered": (
+        "XLA can't compile one of the operations: tf.data, text and Python functions are "
+        "not for it",
+        "tf.gather, tf.range, tf.TensorArray and the like",
+    ),
+    "No gradients provided": (
+        "the tape saw nothing that depends on the weights: the call of the model and the "
+        "loss belong inside `with tf.GradientTape()`",
+        "gradients",
+    ),
+    "Unknown variable": (
+        "only model.trainable_variables have gradients, moving means have none",
+        "gradients of model.trainable_variables",
     ),
     "Can not cast TensorSpec|incompatible with": (
         "the signature must fit every call; leave the axis of the batch open (None)",
@@ -376,6 +395,12 @@ def call_logged(submission, values, every):
 def every_call_is_counted(submission):
     _, counter, _ = call_logged(submission, [1.0] * 7, every=3)
     received = number(counter, "the counter")
+    assert received != 0, explain(
+        "the counter stayed at 0: a Python number that is returned is a copy, and is "
+        "changed while the graph is traced at most; return a tf.Variable",
+        expected=7,
+        received=received,
+    )
     assert received != 1, explain(
         "a Python counter runs while the graph is traced, and never again: keep the count "
         "in a tf.Variable and add with assign_add",
@@ -405,7 +430,8 @@ def every_so_many_calls_a_line_is_printed(submission):
     _, _, lines = call_logged(submission, values, every=3)
     assert lines, explain(
         "nothing arrived in output_stream: print() runs while the graph is traced, on "
-        "Python's own output; use tf.print with the output_stream",
+        "Python's own output, and a Python condition is decided then; use tf.print with "
+        "the output_stream, and `if` on the variable",
         expected="3 lines",
         received="none",
     )
@@ -800,6 +826,11 @@ def one_trace_serves_batches_of_any_size(submission):
         expected="1 trace",
         received=step.num_python_calls,
     )
+    assert callable(getattr(graph, "get_concrete_function", None)), explain(
+        "return the tf.function itself, whose graph can be looked at",
+        expected="a tf.function",
+        received=graph,
+    )
     assert step.num_python_calls == 1, explain(
         f"batches of {sizes} examples are traced once, with an input_signature that leaves "
         "the batch axis open (None)",
@@ -975,6 +1006,32 @@ def the_loop_is_in_the_graph(submission):
         "tf.function, made once; the order is an input",
         expected="no new trace",
         received=f"{step.num_python_calls - before} more",
+    )
+
+
+@check(task="compiled_epoch")
+@in_graphs
+def the_graph_is_as_large_for_many_batches_as_for_few(submission):
+    images, labels = a_batch(fresh_rng(), 60)
+    step = tf.function(Recorder())  # Traced once by itself, however often it is called.
+    epoch = submission.compiled_epoch(step, batch_size=2, jit_compile=False)
+    assert callable(getattr(epoch, "get_concrete_function", None)), explain(
+        "the epoch is one graph, not a Python loop over compiled steps: return the "
+        "tf.function itself",
+        expected="a tf.function",
+        received=epoch,
+    )
+    sizes = {}
+    for num_examples in (6, 60):
+        order = tf.TensorSpec([num_examples], tf.int64)
+        graph = epoch.get_concrete_function(images, labels, order).graph.as_graph_def()
+        bodies = [function.node_def for function in graph.library.function]
+        sizes[num_examples // 2] = sum(map(len, (graph.node, *bodies)))
+    assert sizes[30] < sizes[3] + 27, explain(
+        "the graph grows with the number of batches: the loop was unrolled; use tf.range "
+        "or tf.while_loop",
+        expected=f"about {sizes[3]} operations for 30 batches, as for 3",
+        received=sizes[30],
     )
 
 

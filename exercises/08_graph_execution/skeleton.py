@@ -41,7 +41,7 @@ SMOKE = Config(
     source="embedded",
     num_examples=640,
     width=32,
-    widths=(256,),
+    widths=(16, 256),
     filters=2,
     num_same_steps=20,
     window_seconds=0.03,
@@ -204,7 +204,7 @@ def train_step(model, optimizer, loss_fn, images, labels) -> tf.Tensor:
 
 # %%
 def compiled_step(step: Step, image_shape: tuple[int, ...], *, jit_compile: bool):
-    """Return `step` as a graph that is traced once, for batches of any size.
+    """Return `step` as a `tf.function` that is traced once, for batches of any size.
 
     Args:
         step: A plain Python function that takes images, float32 [batch, *image_shape],
@@ -227,7 +227,7 @@ def compiled_epoch(step: Step, *, batch_size: int, jit_compile: bool):
         jit_compile: Whether XLA compiles the graph.
 
     Returns:
-        `epoch(images, labels, order)`, a graph that trains on the examples in the order
+        `epoch(images, labels, order)`, a `tf.function` that trains on them in the order
         given, int64 [n], batch by batch, and returns the losses, float32 [n //
         batch_size]. The loop is in the graph: `step` is traced a fixed number of times,
         however many batches there are, and not at all in the next epoch.
