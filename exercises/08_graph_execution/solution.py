@@ -32,7 +32,7 @@ class Config:
     widths: tuple[int, ...] = (16, 64, 256, 1024, 4096)  # Two layers each, compared.
     filters: int = 16  # Of the small convolutional network, compared with them.
     num_same_steps: int = 100  # After which all variants must have the same weights.
-    window_seconds: float = 1.0  # Timed for each variant in each round, at least.
+    window_seconds: float = 0.5  # Timed for each variant in each round, at least.
     num_rounds: int = 5  # Turns that each variant gets.
     seed: int = 0
 
@@ -48,7 +48,12 @@ SMOKE = Config(
     num_rounds=3,
 )
 LAB = Config()
-FULL = Config(widths=(16, 64, 256, 1024, 4096, 16384), filters=64, num_rounds=9)
+FULL = Config(
+    widths=(16, 64, 256, 1024, 4096, 16384),
+    filters=64,
+    window_seconds=2.0,
+    num_rounds=9,
+)
 
 
 # %%
