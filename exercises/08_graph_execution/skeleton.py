@@ -48,12 +48,7 @@ SMOKE = Config(
     num_rounds=3,
 )
 LAB = Config()
-FULL = Config(
-    widths=(16, 64, 256, 1024, 4096, 16384),
-    filters=64,
-    window_seconds=2.0,
-    num_rounds=9,
-)
+FULL = Config(widths=(64, 1024, 16384), filters=64, window_seconds=2.0, num_rounds=9)
 
 
 # %%
