@@ -71,12 +71,13 @@ def test_less_than_a_batch_is_left_out_by_steps():
 
 def test_snapshots_bring_model_and_optimizer_back():
     variants = counting_variants(FakeTime(), {"slow": 1.0, "fast": 1.0, "loop": 1.0})
-    before, values = variants.snapshot(), variants.flat()
+    before, values = variants.snapshot(), variants.weights()
     variants.train("slow", IMAGES, LABELS, np.arange(4))
     variants.optimizer.iterations.assign(9)
-    assert not np.array_equal(variants.flat(), values)
+    assert not np.array_equal(variants.weights(), values)
     before.restore()
-    np.testing.assert_array_equal(variants.flat(), values)
+    np.testing.assert_array_equal(variants.weights(), values)
+    assert int(variants.optimizer.iterations) == 0
 
 
 def test_spread_is_zero_for_equals_and_a_share_for_others():

@@ -23,7 +23,7 @@ from tfcourse.training_variants import spread_after
 
 NUM_LOGGED_CALLS = 100
 LOG_EVERY = 20
-NUM_REPEATS = 8  # Of a call with another number each time.
+NUM_REPEATS = 6  # Of a call with another number each time.
 
 
 def study_puzzles(

@@ -65,11 +65,10 @@ class Variants:
         """Return the values of all variables at this moment, to go back to."""
         return Snapshot([getattr(v, "value", v) for v in self.variables])
 
-    def flat(self) -> np.ndarray:
-        """Return the values of all variables as one vector, float64."""
-        return np.concatenate(
-            [np.ravel(np.asarray(v)).astype(np.float64) for v in self.variables]
-        )
+    def weights(self) -> np.ndarray:
+        """Return all values of the model's variables as one vector, float64."""
+        values = [np.ravel(np.asarray(v)) for v in self.model.variables]
+        return np.concatenate(values).astype(np.float64)
 
 
 def spread_after(
@@ -77,15 +76,15 @@ def spread_after(
 ) -> dict[str, float]:
     """Return how far each variant's weights are from the first one's after `order`.
 
-    All start from the same weights. The distance is between the vectors of all
-    variables, as a share of the distance that training moved them.
+    All start from the same weights. The distance is between the vectors of all weights,
+    as a share of the distance that training moved them.
     """
-    before, start = variants.snapshot(), variants.flat()
+    before, start = variants.snapshot(), variants.weights()
     ends = {}
     for name in variants.names:
         before.restore()
         variants.train(name, images, labels, order)
-        ends[name] = variants.flat()
+        ends[name] = variants.weights()
     first = ends[variants.names[0]]
     moved = np.linalg.norm(first - start)
     return {

@@ -26,7 +26,7 @@ class Config:
 
     source: str = "real"  # Where the data come from: "embedded" or "real".
     num_examples: int = 60_000
-    width: int = 128  # Units of the hidden layer of the small model.
+    small_widths: tuple[int, ...] = (32, 32, 32)  # Hidden layers of the small model.
     batch_size: int = 32
     learning_rate: float = 1e-3
     widths: tuple[int, ...] = (16, 64, 256, 1024, 4096)  # Two layers each, compared.
@@ -40,7 +40,7 @@ class Config:
 SMOKE = Config(
     source="embedded",
     num_examples=640,
-    width=32,
+    small_widths=(16, 16),
     widths=(16, 256),
     filters=2,
     num_same_steps=20,
@@ -406,7 +406,7 @@ def main(config: Config, run: Run) -> dict[str, float]:
     def make(build, *sizes):
         return lambda: variants(build(shape, *sizes), config)
 
-    small = make(build_network, [config.width])
+    small = make(build_network, config.small_widths)
     models = {
         f"MLP {width}, {width}": make(build_network, [width, width])
         for width in config.widths

@@ -24,7 +24,7 @@ def small_run(tmp_path_factory):
     config = dataclasses.replace(
         SOLUTION.SMOKE,
         num_examples=64,
-        width=8,
+        small_widths=(8,),
         widths=(8,),
         num_same_steps=2,
         window_seconds=0.001,
