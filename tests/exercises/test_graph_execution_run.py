@@ -74,7 +74,7 @@ def test_a_resumed_run_takes_up_what_was_measured(small_run):
     unlock(run.directory)
     second = SOLUTION.main(config, Run(run.directory, resume=True, show_progress=False))
     assert second["graph_speedup"] == pytest.approx(14)
-    kept = ("epoch_seconds_eager", "retrace_over_call", "largest_model_speedup")
+    kept = ("epoch_seconds_eager", "retrace_over_call", "largest_model_graph_speedup")
     assert all(second[name] == first[name] for name in kept)
 
 
@@ -82,12 +82,13 @@ def test_speedups_are_of_the_small_and_the_largest_model():
     gains = {
         "small MLP": dict(zip(VARIANTS, [1, 12, 13, 30, 70], strict=True)),
         "MLP 16, 16": dict(zip(VARIANTS, [1, 20, 21, 22, 23], strict=True)),
-        "MLP 64, 64": dict(zip(VARIANTS, [1, 1.5, 1.4, 1.2, 1.1], strict=True)),
+        "MLP 64, 64": dict(zip(VARIANTS, [1, 1.4, 1.5, 1.2, 1.1], strict=True)),
         "convolutions": dict(zip(VARIANTS, [1, 4, 1, 4, 1], strict=True)),
     }
     metrics = speedups(gains, small="small MLP")
     assert metrics["graph_speedup"] == 12 and metrics["compiled_epoch_speedup"] == 70
-    assert metrics["largest_model_speedup"] == 1.5
+    assert metrics["largest_model_graph_speedup"] == 1.4
+    assert metrics["largest_model_best_speedup"] == 1.5
     assert metrics["convolutions_xla_over_graph"] == 0.25
 
 
