@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfcourse.figure_style import (
     COLOURS,
@@ -72,6 +73,7 @@ def retracing(milliseconds: Mapping[str, Sequence[float]]) -> Figure:
         (line,) = ax.plot(calls, values, marker="o", ms=4, lw=1.8, color=colour)
         names[line] = name
     set_log_scale(ax, "y")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("call")
     set_title(ax, "Milliseconds per call")
     label_line_ends(ax, names)
