@@ -67,24 +67,26 @@ HELD_OUT = (("val",), ("test",), ("val", "test"))
 FAULTS: Mapping[str, Fault] = {
     "wrong_range": Fault("pixels of one set in [0, 1]", ANY_SET, 255.0),
     "labels_from_one": Fault("labels of one set count from 1", ANY_SET, 1.0),
-    "corrupt_images": Fault("truncated, static or black images", ANY_SET, 0.05),
-    "duplicates": Fault("copies of training images held out", HELD_OUT, 0.1),
-    "near_duplicates": Fault("re-encoded training images held out", HELD_OUT, 0.1),
+    "corrupt_images": Fault("truncated, static or black images", ANY_SET, 0.02),
+    "duplicates": Fault("copies of training images held out", HELD_OUT, 0.05),
+    "near_duplicates": Fault("re-encoded training images held out", HELD_OUT, 0.05),
     "ordered": Fault("rows of one class behind one another", ANY_SET, 0.8),
-    "imbalance": Fault("the last class is rarer than the first", ANY_SET, 0.25),
+    "imbalance": Fault(
+        "the rarest class is 2.5 times rarer than the commonest", ANY_SET, 0.4
+    ),
     "missing_classes": Fault("one set lacks classes", ANY_SET, 2.0),
-    "darkened": Fault("pixel values of one set scaled down", ANY_SET, 0.75),
+    "darkened": Fault("pixel values of one set scaled down", ANY_SET, 0.85),
     "mirrored": Fault("images of one set upside down", ANY_SET, 1.0),
     "transposed": Fault("rows and columns of one set exchanged", ANY_SET, 1.0),
     "channels_swapped": Fault("blue, green, red instead of RGB", ANY_SET, 1.0),
-    "blurred": Fault("images of one set blurred", ANY_SET, 0.7),
+    "blurred": Fault("images of one set blurred", ANY_SET, 0.65),
     "other_distribution": Fault(
         "validation and test images from another source, before brighter backgrounds",
         (("val", "test"),),
         1.0,
     ),
     "labels_permuted": Fault("one set numbers the classes otherwise", ANY_SET, 1.0),
-    "labels_noisy": Fault("many labels of one set are wrong", ANY_SET, 0.5),
+    "labels_noisy": Fault("many labels of one set are wrong", ANY_SET, 0.4),
 }
 
 

@@ -52,8 +52,8 @@ def _close_pairs(
 
 
 def _distances(hashes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first row, Hamming distances int [rows, n]) for block after block."""
+    """Yield (first row, Hamming distances float32 [rows, n]) for block after block."""
     signs = np.where(hashes, np.float32(1), np.float32(-1))
     for start in range(0, len(hashes), BLOCK):
         products = signs[start : start + BLOCK] @ signs.T  # Exact: small whole numbers.
-        yield start, ((hashes.shape[1] - products) / 2).astype(np.int64)
+        yield start, (hashes.shape[1] - products) / 2

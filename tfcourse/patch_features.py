@@ -25,8 +25,8 @@ Embed = Callable[[np.ndarray], np.ndarray]
 def patch_features(
     images: np.ndarray,
     *,
-    num_filters: int = 128,
-    num_features: int = 256,
+    num_filters: int = 96,
+    num_features: int = 160,
     seed: int = 0,
 ) -> Embed:
     """Return a function from uint8 [n, height, width, 3] to float32 [n, num_features].

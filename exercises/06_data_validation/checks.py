@@ -420,23 +420,25 @@ def floats_views_and_other_orders_are_fine(submission):
 
 
 @check(task="copies")
-def thousands_of_images_take_no_time(submission):
+def many_images_take_no_time(submission):
     rng = new_generator()
-    first, second = pixels(rng, 4000, 16, 16, 3), pixels(rng, 4000, 16, 16, 3)
-    second[17] = first[3999]
+    first, second = pixels(rng, 2000, 8, 8, 3), pixels(rng, 2000, 8, 8, 3)
+    second[17] = first[1999]
     started = time.process_time()
-    received = flags(
-        submission.copies(first, second), (4000,), "an entry for each image"
-    )
+    {image.tobytes() for image in first}.intersection(x.tobytes() for x in second)
+    own_seconds = time.process_time() - started
+    started = time.process_time()
+    received = submission.copies(first, second)
     seconds = time.process_time() - started
+    received = flags(received, (2000,), "an entry for each image")
     assert np.flatnonzero(received).tolist() == [17], explain(
-        "one image of 4,000 is a copy",
+        "one image of 2,000 is a copy",
         expected=[17],
         received=np.flatnonzero(received)[:5].tolist(),
     )
-    assert seconds < 2, explain(
+    assert seconds < 0.2 + 30 * own_seconds, explain(
         "each image was compared with all others: look it up in a set instead",
-        expected="well below 1 second",
+        expected=f"about {own_seconds:.3f} s",
         received=f"{seconds:.1f} s",
     )
 

@@ -28,7 +28,7 @@ class Config:
     """What can be set: `tfcourse run 6 --set num_clean=50`."""
 
     source: str = "real"  # Where the data come from: "embedded" or "real".
-    sizes: tuple[int, int, int] = (2000, 1000, 1000)  # Train, val, test of a triplet.
+    sizes: tuple[int, int, int] = (1600, 800, 800)  # Train, val, test of a triplet.
     num_clean: int = 200  # Triplets without a fault.
     num_planted: int = 3  # Triplets with each fault.
     false_alarm_rate: float = 1e-4  # Chance that a clean triplet raises any alarm.
@@ -37,7 +37,7 @@ class Config:
     num_label_examples: int = 60_000  # Of MNIST, for label errors.
     flipped_share: float = 0.1
     num_folds: int = 5
-    label_epochs: int = 6
+    label_epochs: int = 4
     effect_repeats: int = 3
     effect_epochs: int = 30
     seed: int = 0
@@ -48,6 +48,7 @@ SMOKE = Config(
     sizes=(1200, 600, 600),
     num_clean=4,
     num_planted=1,
+    max_distance=4,
     num_pool_examples=600,
     num_label_examples=1437,
     label_epochs=20,
