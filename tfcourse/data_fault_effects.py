@@ -54,10 +54,12 @@ def effects(run: Run, pool: Any, settings: Any) -> dict[str, float]:
     plan = [(k, name) for k in range(settings.effect_repeats) for name in found]
     model = _classifier(pool, settings)
     trained: dict[bytes, Any] = {}
+    num_unseen = min(MAX_UNSEEN, len(pool.images) // 10)  # In no triplet.
+    unseen = pool.embed(pool.images[-num_unseen:]), pool.labels[-num_unseen:]
     for repeat, name in run.progress(plan, "effects"):
 
         def measure(repeat=repeat, name=name):
-            return _accuracies(model, trained, pool, settings, name, repeat)
+            return _accuracies(model, trained, unseen, pool, settings, name, repeat)
 
         key = name.replace(", ", "_").replace(" ", "_")
         found[name].append(run.once(f"effects/{key}{repeat}", measure))
@@ -89,6 +91,7 @@ def _classifier(pool: Any, settings: Any) -> keras.Model:
 def _accuracies(
     model: keras.Model,
     trained: dict[bytes, Any],
+    unseen: tuple[np.ndarray, np.ndarray],
     pool: Any,
     settings: Any,
     name: str,
@@ -96,10 +99,9 @@ def _accuracies(
 ) -> tuple[float, float]:
     """Return the reported and the true accuracy of one case."""
     fault, where = CASES.get(name, (None, None))
-    unseen = min(MAX_UNSEEN, len(pool.images) // 10)  # No triplet is drawn from them.
     triplet = make_triplet(
-        pool.images[:-unseen],
-        pool.labels[:-unseen],
+        pool.images[: -len(unseen[1])],
+        pool.labels[: -len(unseen[1])],
         fault=fault,
         where=where,
         sizes=settings.sizes,
@@ -126,9 +128,9 @@ def _accuracies(
     logits = model.predict(pool.embed(images), batch_size=1000, verbose=0)
     if name == "ordered, in test":
         logits = with_neighbours(logits)
-    true = model.predict(pool.embed(pool.images[-unseen:]), batch_size=1000, verbose=0)
     reported = np.mean(logits.argmax(axis=1) == labels)
-    return float(reported), float(np.mean(true.argmax(1) == pool.labels[-unseen:]))
+    true = model.predict(unseen[0], batch_size=1000, verbose=0).argmax(axis=1)
+    return float(reported), float(np.mean(true == unseen[1]))
 
 
 def with_neighbours(logits: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ FAULTS: Mapping[str, Fault] = {
     "labels_from_one": Fault("labels of one set count from 1", ANY_SET, 1.0),
     "corrupt_images": Fault("truncated, static or black images", ANY_SET, 0.02),
     "duplicates": Fault("copies of training images held out", HELD_OUT, 0.05),
-    "near_duplicates": Fault("re-encoded training images held out", HELD_OUT, 0.05),
+    "near_duplicates": Fault("re-encoded training images held out", HELD_OUT, 0.08),
     "ordered": Fault("rows of one class behind one another", ANY_SET, 0.8),
     "imbalance": Fault(
         "the rarest class is 2.5 times rarer than the commonest", ANY_SET, 0.4

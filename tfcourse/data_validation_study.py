@@ -252,12 +252,24 @@ def find_flipped_labels(
     rng = np.random.default_rng([settings.seed, 604])
     given, is_flipped = flip_labels(labels, settings.flipped_share, 10, rng)
     scaled = images.astype(np.float32) / 255
+    model = _digit_classifier(images.shape[1:])
     fold = iter(range(1, settings.num_folds + 1))
 
     def fit_predict(train_images, train_labels, others):
-        return _fit_predict(
-            run, f"fold_{next(fold)}", settings, train_images, train_labels, others
+        number = next(fold)
+        training.reinitialize(model, seed=settings.seed + number)
+        training.fit(
+            model,
+            train_images,
+            train_labels,
+            batch_size=128 if len(labels) > 5000 else 32,
+            epochs=settings.label_epochs,
+            callbacks=run.callbacks(
+                f"labels/fold_{number}", epochs=settings.label_epochs
+            ),
+            seed=settings.seed,
         )
+        return model.predict(others, batch_size=1000, verbose=0)
 
     def measure():
         arguments = (scaled, given, fit_predict, settings.num_folds, settings.seed)
@@ -299,9 +311,9 @@ def cleanlab_flags(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     )
 
 
-def _fit_predict(run, name, settings, images, labels, others):
-    """Return the probabilities of `others` by an MLP trained on images and labels."""
-    inputs = keras.Input(images.shape[1:])
+def _digit_classifier(image_shape: tuple[int, ...]) -> keras.Model:
+    """Return a compiled MLP: float32 [batch, height, width] to probabilities."""
+    inputs = keras.Input(image_shape)
     hidden = keras.layers.Flatten()(inputs)
     hidden = keras.layers.Dense(256, "relu")(hidden)
     hidden = keras.layers.Dropout(0.5)(hidden)
@@ -311,13 +323,4 @@ def _fit_predict(run, name, settings, images, labels, others):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(
-        model,
-        images,
-        labels,
-        batch_size=128 if len(labels) > 5000 else 32,
-        epochs=settings.label_epochs,
-        callbacks=run.callbacks(f"labels/{name}", epochs=settings.label_epochs),
-        seed=settings.seed,
-    )
-    return model.predict(others, batch_size=1000, verbose=0)
+    return model

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from tfcourse.data_fault_images import blurred
 from tfcourse.data_faults import SETS, Part
 from tfcourse.near_twins import near_twins
 
@@ -15,7 +16,7 @@ FLAT_SHARE = (
     0.25  # Of an image's rows, each of one colour: it was cut off, or is black.
 )
 LEAST_CORRELATION = 0.2  # Of neighbouring pixels; 0 in static.
-BLUR_DEVIATIONS = (0.5, 0.6, 0.7, 0.8, 1.0, 1.2)  # Pixels.
+BLUR_DEVIATIONS = (0.2, 2.0)  # Pixels; what is looked for lies between them.
 # What a diagnosis collects; see `name_faults` of the exercise.
 FINDINGS = (
     "pixels",
@@ -64,19 +65,34 @@ def excess_p_value(flags: Mapping[str, np.ndarray], name: str) -> float:
     return float(stats.hypergeom.sf(mine.sum() - 1, total, flagged, len(mine)))
 
 
-def severities(others: np.ndarray, suspect: np.ndarray) -> dict[str, tuple[float, ...]]:
-    """Return the severities to try for each processing that may explain a shift.
+def severities(others: np.ndarray, suspect: np.ndarray) -> dict[str, float]:
+    """Return the severity at which each processing is most likely to explain a shift.
 
-    Scaling has only one that fits the brightness; a blur's is looked for.
+    Scaling has one that fits the mean brightness, and a blur one that fits the mean
+    sharpness.
     """
-    factor = float(suspect.mean() / max(others.mean(), 1e-9))
     return {
-        "darkened": (factor,),
-        "mirrored": (1.0,),
-        "transposed": (1.0,),
-        "channels_swapped": (1.0,),
-        "blurred": BLUR_DEVIATIONS,
+        "darkened": float(suspect.mean() / max(others.mean(), 1e-9)),
+        "mirrored": 1.0,
+        "transposed": 1.0,
+        "channels_swapped": 1.0,
+        "blurred": _blur_deviation(others, suspect),
     }
+
+
+def _blur_deviation(others: np.ndarray, suspect: np.ndarray) -> float:
+    """Return the deviation that makes the other images as sharp, by halving."""
+    low, high = BLUR_DEVIATIONS
+    target = _sharpness(suspect)
+    for _ in range(8):
+        middle = (low + high) / 2
+        too_sharp = _sharpness(blurred(others, middle)) > target
+        low, high = (middle, high) if too_sharp else (low, middle)
+    return (low + high) / 2
+
+
+def _sharpness(images: np.ndarray) -> float:
+    return float(np.abs(np.diff(images.astype(np.float32), axis=2)).mean())
 
 
 def twin_sets(

@@ -360,7 +360,8 @@ def every_copy_is_found_and_nothing_else(submission):
     second[almost[0], 2, 2, 1] ^= 1  # One bit of one pixel.
     second[almost[1]] = np.sort(first[4].ravel()).reshape(5, 4, 3)  # Same values.
     second[almost[2]] = first[5][::-1]  # Same rows.
-    second[[k for k in range(15) if k not in places][3:5]] = second[almost[0]]
+    twice = [k for k in range(15) if k not in places][3:5]
+    second[twice[0]] = second[twice[1]]  # Not in the first set.
     expected = np.zeros(15, bool)
     expected[places] = True
     before = first.copy(), second.copy()
@@ -422,21 +423,21 @@ def floats_views_and_other_orders_are_fine(submission):
 @check(task="copies")
 def many_images_take_no_time(submission):
     rng = new_generator()
-    first, second = pixels(rng, 2000, 8, 8, 3), pixels(rng, 2000, 8, 8, 3)
-    second[17] = first[1999]
+    first, second = pixels(rng, 3000, 8, 8, 3), pixels(rng, 3000, 8, 8, 3)
+    second[17] = first[2999]
     started = time.process_time()
     {image.tobytes() for image in first}.intersection(x.tobytes() for x in second)
     own_seconds = time.process_time() - started
     started = time.process_time()
     received = submission.copies(first, second)
     seconds = time.process_time() - started
-    received = flags(received, (2000,), "an entry for each image")
+    received = flags(received, (3000,), "an entry for each image")
     assert np.flatnonzero(received).tolist() == [17], explain(
-        "one image of 2,000 is a copy",
+        "one image of 3,000 is a copy",
         expected=[17],
         received=np.flatnonzero(received)[:5].tolist(),
     )
-    assert seconds < 0.2 + 30 * own_seconds, explain(
+    assert seconds < 0.1 + 20 * own_seconds, explain(
         "each image was compared with all others: look it up in a set instead",
         expected=f"about {own_seconds:.3f} s",
         received=f"{seconds:.1f} s",
@@ -500,7 +501,7 @@ def bits_are_signs_of_low_frequencies_about_their_median(submission):
         }
         same = np.array_equal(received & clear, expected & clear)
         for mistake, bits in wrong.items():
-            is_it = np.mean(received == bits) > 0.99
+            is_it = np.array_equal(received & clear, bits & clear)
             assert same or not is_it, explain(
                 mistake, expected=expected[0, :8], received=received[0, :8]
             )
@@ -813,7 +814,7 @@ def ties_zeros_ones_and_lists_are_fine(submission):
         )
         expected = true_holm(values)
         assert np.allclose(received, expected), explain(
-            f"p-values {values}: equal ones have equal adjusted values",
+            f"p-values {values}: equal ones have equal adjusted values, none above 1",
             expected=expected,
             received=received,
         )
@@ -842,6 +843,16 @@ def nothing_is_found_where_nothing_is(submission):
         # Nearly as many dimensions as rows: whoever scores training rows finds a lot.
         first, second = rng.normal(size=(120, 60)), rng.normal(size=(80, 60))
         results.append(domain_of(submission, first, second, seed))
+        auc, p = results[-1]
+        # On 60 and 40 rows; a correction for whole numbers changes little.
+        expected = stats.norm.sf((auc - 0.5) / np.sqrt(101 / (12 * 60 * 40)))
+        results_agree = abs(p - expected) < 0.03
+        mistake = "the p-value must belong to this AUC on the held-out halves"
+        if abs(p - 2 * min(expected, 1 - expected)) < 0.03:
+            mistake = "the test is one-sided: only an AUC above a half is an alarm"
+        assert results_agree or auc > 0.75, explain(
+            f"{mistake}, AUC {auc:.3f}", expected=expected, received=p
+        )
     aucs, p_values = np.array(results).T
     # A mean of 12 AUCs, whose deviation is about 0.06 each with 60 and 40 rows.
     assert aucs.mean() < 0.6, explain(
@@ -886,23 +897,6 @@ def a_shift_is_found_and_its_auc_is_right(submission):
     assert p < 1e-12, explain(
         "a mean moved by two deviations in 450 and 250 test rows",
         expected="a p-value below 1e-12",
-        received=p,
-    )
-    # The p-value is that of the AUC, on half of the rows.
-    deviation = np.sqrt((450 + 250 + 1) / (12 * 450 * 250))
-    shift[:] = 0
-    shift[rng.integers(8)] = 0.5
-    auc, p = domain_of(
-        submission, first, second * 0 + rng.normal(size=(500, 8)) + shift
-    )
-    z, expected = stats.norm.isf(max(p, 1e-300)), (auc - 0.5) / deviation
-    assert (
-        not np.isclose(z, stats.norm.isf(min(1, max(p / 2, 1e-300))))
-        and abs(z - expected) < 0.05 * abs(expected) + 0.1
-    ), explain(
-        "the p-value must belong to this AUC on the held-out halves: one-sided, of the "
-        "Mann-Whitney test",
-        expected=float(stats.norm.sf(expected)),
         received=p,
     )
 
@@ -1091,8 +1085,8 @@ def classes_of(submission, labels, probabilities):
 @check(task="confident_classes")
 def each_class_has_a_threshold_of_its_own(submission):
     rng = new_generator()
-    for _ in range(3):
-        labels, probabilities = noisy_sample(rng)
+    for sharpness in (2.5, 1.2, 0.7):
+        labels, probabilities = noisy_sample(rng, sharpness=sharpness)
         received = classes_of(submission, labels, probabilities)
         expected, is_open = true_classes(labels, probabilities)
         n, k = probabilities.shape
@@ -1320,12 +1314,12 @@ def compare_names(submission, expected, mistake, **given):
             expected=where,
             received=received[name],
         )
-        in_order = sorted(received[name]) == sorted(where)
-        mistake = (
-            mistake if not in_order else "sets stand in the order train, val, test"
-        )
+        same_sets = sorted(received[name]) == sorted(where)
+        what_is_wrong = "sets stand in the order train, val, test"
         assert received[name] == where, explain(
-            f"{mistake} (findings: {what})", expected=expected, received=received
+            f"{what_is_wrong if same_sets else mistake} (findings: {what})",
+            expected=expected,
+            received=received,
         )
 
 

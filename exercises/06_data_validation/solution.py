@@ -46,14 +46,15 @@ class Config:
 SMOKE = Config(
     source="embedded",
     sizes=(1200, 600, 600),
-    num_clean=4,
+    num_clean=3,
     num_planted=1,
     max_distance=4,
     num_pool_examples=600,
     num_label_examples=1437,
-    label_epochs=20,
+    num_folds=3,
+    label_epochs=15,
     effect_repeats=1,
-    effect_epochs=15,
+    effect_epochs=10,
 )
 LAB = Config()
 FULL = Config(
@@ -411,10 +412,12 @@ def class_matched(first: np.ndarray, second: np.ndarray, num_classes: int, seed:
 
     Whatever differs between these rows is no consequence of other class frequencies.
     """
-    rng = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     chosen = []
     for label in range(num_classes):
-        rows = [rng.permutation(np.flatnonzero(x == label)) for x in (first, second)]
+        rows = [
+            generator.permutation(np.flatnonzero(x == label)) for x in (first, second)
+        ]
         scale = min(len(rows[0]) / len(first), len(rows[1]) / len(second))
         chosen.append([rows[0][: int(scale * len(first))]])
         chosen[-1].append(rows[1][: int(scale * len(second))])
@@ -479,14 +482,10 @@ def processing_of(sets: Mapping, name: str, level: float) -> str | None:
     others = np.concatenate([sets[other][0] for other in SETS if other != name])[::3]
     target = image_statistics(sets[name][0])
     p_values = {}
-    for process, severities in study.severities(others, sets[name][0]).items():
-        for severity in severities:
-            values = image_statistics(PROCESSINGS[process](others, severity))
-            tests = [
-                stats.ks_2samp(values[k], target[k], method="asymp") for k in target
-            ]
-            worst = min(test.pvalue for test in tests)
-            p_values[process] = max(worst, p_values.get(process, 0.0))
+    for process, severity in study.severities(others, sets[name][0]).items():
+        values = image_statistics(PROCESSINGS[process](others, severity))
+        tests = [stats.ks_2samp(values[k], target[k], method="asymp") for k in target]
+        p_values[process] = min(test.pvalue for test in tests)
     best = max(p_values, key=p_values.get)
     return best if len(target) * p_values[best] > level else None
 
@@ -499,7 +498,7 @@ def examine(sets: Mapping, schema: Schema, embed: Embed, config: Config):
         problems = schema_problems(*sets[name], schema)
         findings["pixels"] |= {name} if problems - {"labels", "count"} else set()
         findings["labels"] |= {name} if problems & {"labels", "count"} else set()
-    if findings["pixels"] or findings["labels"]:
+    if any(findings.values()):
         return name_faults(findings), {}
     for name in SETS:
         absent = np.bincount(sets[name][1], minlength=schema.num_classes) == 0
@@ -518,8 +517,7 @@ def examine(sets: Mapping, schema: Schema, embed: Embed, config: Config):
             findings["twins"] = study.twin_sets(sets, perceptual_hash, config)
         else:
             findings[test].add(where[0])
-    if findings["images"]:
-        pairs = findings["images"]
+    if pairs := findings["images"]:
         odd = [name for name in SETS if sum(name in pair for pair in pairs) == 2]
         findings["processing"] = {name: processing_of(sets, name, 1e-3) for name in odd}
     for name in findings["agreement"] if not findings["images"] else ():
