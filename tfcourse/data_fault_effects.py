@@ -125,11 +125,11 @@ def _accuracies(
         trained[key] = model.get_weights()
     model.set_weights(trained[key])
     images, labels = triplet.sets["test"]
-    logits = model.predict(pool.embed(images), batch_size=1000, verbose=0)
+    logits = model(pool.embed(images), training=False).numpy()
     if name == "ordered, in test":
         logits = with_neighbours(logits)
     reported = np.mean(logits.argmax(axis=1) == labels)
-    true = model.predict(unseen[0], batch_size=1000, verbose=0).argmax(axis=1)
+    true = model(unseen[0], training=False).numpy().argmax(axis=1)
     return float(reported), float(np.mean(true == unseen[1]))
 
 

@@ -69,28 +69,27 @@ def examples(pool: Any, settings: Any, num_columns: int = 9) -> Figure:
         )
         images = triplet.sets["test"][0]
         if fault in ("near_duplicates", "corrupt_images"):
-            clean = rows[CLEAN][1]
+            clean = rows[CLEAN]
             changed = np.flatnonzero((images != clean).any(axis=(1, 2, 3)))
             images = images[changed]
-        rows[fault or CLEAN] = images[:num_columns], images
-    figure, axes = new_figure(
-        len(rows), num_columns, width=0.62 * num_columns + 1.6, height=0.64 * len(rows)
+        rows[fault or CLEAN] = images
+    height, width, channels = pool.images.shape[1:]
+    sheet = np.full(
+        (len(rows) * (height + 2), num_columns * (width + 2), channels), 255, np.uint8
     )
-    for ax in axes:
-        ax.set_axis_off()
-    for index, (name, (images, _)) in enumerate(rows.items()):
-        for column, image in enumerate(images):
-            axes[index * num_columns + column].imshow(image, interpolation="nearest")
-        axes[index * num_columns].text(
-            -0.15,
-            0.5,
-            words(name),
-            transform=axes[index * num_columns].transAxes,
-            ha="right",
-            va="center",
-            fontsize=9,
-            color=INK,
-        )
+    for index, images in enumerate(rows.values()):
+        for column, image in enumerate(images[:num_columns]):
+            top, left = index * (height + 2), column * (width + 2)
+            sheet[top : top + height, left : left + width] = image
+    figure, (ax,) = new_figure(
+        width=0.62 * num_columns + 1.6, height=0.62 * len(rows) + 0.1
+    )
+    ax.imshow(sheet, interpolation="nearest")
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks((np.arange(len(rows)) + 0.5) * (height + 2), map(words, rows))
+    ax.tick_params(length=0)
     return figure
 
 

@@ -84,7 +84,8 @@ def load_pool(run: Run, settings: Any) -> Pool:
             f"sizes add up to {sum(settings.sizes)}, but {len(rest)} images are left for "
             "triplets: make sizes or num_pool_examples smaller"
         )
-    embed = patch_features(images[apart], seed=settings.seed)
+    with threadpool_limits(limits=1):
+        embed = patch_features(images[apart], seed=settings.seed)
     return Pool(images[rest], labels[rest], embed, info.class_names)
 
 
