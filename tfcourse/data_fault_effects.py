@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.ndimage import convolve1d
+from scipy.special import softmax
 
 from tfcourse import data_validation_figures as figures
 from tfcourse import training
@@ -36,7 +38,8 @@ CASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "labels_from_one, in test": ("labels_from_one", ("test",)),
 }
 MAX_UNSEEN = 2000  # Images for the true accuracy.
-NUM_NEIGHBOURS = 2  # On each side, whose predictions a model of sequences would see.
+# What a model of sequences may make of the rows before and behind.
+NEIGHBOUR_WEIGHTS = (0.25, 0.5, 1.0, 0.5, 0.25)
 
 
 def effects(run: Run, pool: Any, settings: Any) -> dict[str, float]:
@@ -134,11 +137,13 @@ def _accuracies(
 
 
 def with_neighbours(logits: np.ndarray) -> np.ndarray:
-    """Return each row's mean log-probabilities with those of the rows around it."""
-    log_probabilities = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    width = 2 * NUM_NEIGHBOURS + 1
-    padded = np.pad(log_probabilities, ((NUM_NEIGHBOURS, NUM_NEIGHBOURS), (0, 0)))
-    return sum(padded[k : k + len(logits)] for k in range(width)) / width
+    """Return weighted means of each row's probabilities with those of the rows around.
+
+    Args:
+        logits: float [n, num_classes].
+    """
+    probabilities = softmax(logits, axis=1)
+    return convolve1d(probabilities, NEIGHBOUR_WEIGHTS, axis=0, mode="constant")
 
 
 def _table(means: Mapping[str, np.ndarray]) -> str:
