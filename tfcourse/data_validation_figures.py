@@ -82,7 +82,7 @@ def examples(pool: Any, settings: Any, num_columns: int = 9) -> Figure:
             top, left = index * (height + 2), column * (width + 2)
             sheet[top : top + height, left : left + width] = image
     figure, (ax,) = new_figure(
-        width=0.62 * num_columns + 1.6, height=0.62 * len(rows) + 0.1
+        width=0.62 * num_columns + 2.2, height=0.62 * len(rows) + 0.1
     )
     ax.imshow(sheet, interpolation="nearest")
     ax.grid(False)

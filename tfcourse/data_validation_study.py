@@ -17,32 +17,15 @@ from threadpoolctl import threadpool_limits
 
 from tfcourse import data, training
 from tfcourse import data_validation_figures as figures
+from tfcourse.data_diagnosis import Tests, examine
 from tfcourse.data_fault_effects import effects
 from tfcourse.data_faults import FAULTS, flip_labels, make_triplet
-from tfcourse.data_validation_tests import (
-    FINDINGS,
-    excess_p_value,
-    is_corrupt,
-    severities,
-    twin_sets,
-)
 from tfcourse.errors import UserError
 from tfcourse.near_twins import nearest_distances
 from tfcourse.patch_features import Embed, patch_features
 from tfcourse.runs import Run
 
-__all__ = [
-    "FINDINGS",
-    "detect",
-    "effects",
-    "excess_p_value",
-    "find_flipped_labels",
-    "hard_cases",
-    "is_corrupt",
-    "load_pool",
-    "severities",
-    "twin_sets",
-]
+__all__ = ["detect", "effects", "find_flipped_labels", "hard_cases", "load_pool"]
 
 CLEAN = "clean"
 MIRROR_SIZES = (500, 1000, 2000, 4000, 8000)  # Images on each side.
@@ -108,17 +91,14 @@ def plan(settings: Any) -> list[tuple[str | None, tuple[str, ...] | None, int]]:
     return planted + clean
 
 
-def detect(
-    run: Run, pool: Pool, settings: Any, examine: Callable[..., Any]
-) -> dict[str, float]:
+def detect(run: Run, pool: Pool, settings: Any, tests: Tests) -> dict[str, float]:
     """Return how many planted faults were named right, and how many false alarms came.
 
     Args:
         run: Gets the figures and a text.
         pool: As `load_pool` returns it.
         settings: The exercise's Config.
-        examine: From (sets, schema, embed, settings) to the faults by name, with the sets
-            that each happened to, and p-values by test and sets.
+        tests: The exercise's.
     """
     run.figure("faults", figures.examples(pool, settings))
 
@@ -132,7 +112,9 @@ def detect(
             seed=100_000 * settings.seed + seed,
         )
         with threadpool_limits(limits=1):  # Matrices so small only wait for threads.
-            named, found = examine(triplet.sets, triplet.schema, pool.embed, settings)
+            named, found = examine(
+                triplet.sets, triplet.schema, pool.embed, settings, tests
+            )
         return {
             "fault": fault or CLEAN,
             "where": list(triplet.where),

@@ -13,9 +13,11 @@ from scipy import stats
 from tfcourse import data_validation_study as study
 from tfcourse.catalog import exercises_folder, find_exercise, load_module
 from tfcourse.data.colour_shapes import colour_shapes
+from tfcourse.data_diagnosis import class_matched
 from tfcourse.data_fault_effects import CASES, with_neighbours
 from tfcourse.data_fault_images import PROCESSINGS, re_encode
 from tfcourse.data_faults import FAULTS, SETS, flip_labels, make_triplet
+from tfcourse.data_validation_tests import excess_p_value, is_corrupt, severities
 from tfcourse.errors import UserError
 from tfcourse.near_twins import near_twins, nearest_distances
 from tfcourse.patch_features import patch_features
@@ -115,7 +117,7 @@ def test_each_fault_is_what_its_text_says(pool):
     same = np.mean(np.diff(triplet.sets["test"][1]) == 0)
     assert same > 0.5
     triplet, _ = planted(pool, "corrupt_images", ("train",), severity=0.1)
-    assert 24 <= study.is_corrupt(triplet.sets["train"][0]).sum() <= 28
+    assert 24 <= is_corrupt(triplet.sets["train"][0]).sum() <= 28
     triplet, clean = planted(pool, "other_distribution", ("val", "test"))
     for name in ("val", "test"):
         counts = [np.bincount(t.sets[name][1]) for t in (triplet, clean)]
@@ -176,26 +178,24 @@ def test_near_twins_are_the_closest_disjoint_pairs(seed, count, max_distance):
 
 
 def test_broken_images_are_seen_and_sound_ones_are_not(pool):
-    assert study.is_corrupt(pool[0]).mean() < 0.02  # A drawing of low contrast.
+    assert is_corrupt(pool[0]).mean() < 0.02  # A drawing of low contrast.
     images = pool[0][:3].copy()
     images[0, 20:], images[1] = 128, 0
     images[2] = np.random.default_rng(0).integers(0, 256, images[2].shape)
-    assert study.is_corrupt(images).all()
+    assert is_corrupt(images).all()
     flags = {"train": np.arange(50) < 1, "val": np.arange(20) < 6, "test": np.zeros(30)}
     table = [[6, 14], [1, 79]]
     expected = stats.fisher_exact(table, alternative="greater").pvalue
-    assert study.excess_p_value(flags, "val") == pytest.approx(expected)
+    assert excess_p_value(flags, "val") == pytest.approx(expected)
 
 
 def test_a_blur_is_measured(pool):
     for deviation in (0.5, 0.9):
         target = PROCESSINGS["blurred"](pool[0][:300], deviation)
-        found = study.severities(pool[0][300:], target)["blurred"]
+        found = severities(pool[0][300:], target)["blurred"]
         assert found == pytest.approx(deviation, abs=0.1)
     target = PROCESSINGS["darkened"](pool[0][:300], 0.8)
-    assert study.severities(pool[0][300:], target)["darkened"] == pytest.approx(
-        0.8, abs=0.03
-    )
+    assert severities(pool[0][300:], target)["darkened"] == pytest.approx(0.8, abs=0.03)
 
 
 def test_patch_features_are_white_and_the_same_for_the_same_seed(pool):
@@ -238,7 +238,7 @@ def test_the_p_values_are_uniform_on_what_was_dealt_at_random():
 def test_class_matched_rows_have_the_same_shares():
     rng = np.random.default_rng(0)
     first, second = rng.choice(3, 500, p=[0.6, 0.3, 0.1]), rng.choice(3, 200)
-    rows = SOLUTION.class_matched(first, second, 3, seed=0)
+    rows = class_matched(first, second, 3, seed=0)
     counts = [np.bincount(x[r]) for x, r in zip((first, second), rows, strict=True)]
     assert all(len(np.unique(r)) == len(r) for r in rows)
     np.testing.assert_allclose(counts[0] / 500, counts[1] / 200, atol=0.01)
