@@ -38,7 +38,7 @@ class Config:
 
 SMOKE = Config(
     source="embedded",
-    sizes=(1200, 600, 600),
+    sizes=(1400, 700, 700),
     num_clean=3,
     num_planted=1,
     max_distance=4,
