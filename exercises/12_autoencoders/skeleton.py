@@ -1,0 +1,416 @@
+# %%
+"""Autoencoders: what a bottleneck keeps, what noise teaches, and 100 labels."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import scipy.sparse
+import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from tfcourse import few_labels
+from tfcourse.autoencoder_study import Study, load_parts, predict
+from tfcourse.runs import Run
+from tfcourse.warps import random_warps
+
+Images = NDArray[np.float32]  # [n, height, width], in [0, 1].
+Coder = tuple[keras.Model, keras.Model]  # Encoder and decoder.
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What can be set: `tfcourse run 12 --set pretrain_epochs=12`."""
+
+    source: str = "real"  # Where the data come from: "embedded" or "real".
+    val_fraction: float = 1 / 12  # Of the training images: 5,000 of MNIST's 60,000.
+    batch_size: int = 128
+    learning_rate: float = 2e-3  # Of autoencoders, at first; a cosine takes it to 0.
+    bottlenecks: tuple[int, ...] = (2, 4, 8, 16, 32, 64)
+    hidden_units: tuple[int, ...] = (256,)  # Of the dense encoder.
+    filters: tuple[int, ...] = (8, 16)  # Of the convolutional one,
+    wide_filters: tuple[int, ...] = (16, 32)  # and where it denoises or pretrains.
+    study_epochs: int = 4
+    linear_epochs: int = 8  # Of the linear autoencoder.
+    noise_std: float = 0.5  # Of the grey levels' range.
+    pretrain_epochs: int = 8
+    pretrain_bottleneck: int = 64
+    labels_per_class: int = 10
+    num_draws: int = 10  # Of the labels, for the figures that are reported.
+    num_tuning_draws: int = 3  # Others, for the choice of rates.
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # Tried for each start.
+    label_steps: int = 300  # Of 100 warped images each.
+    num_neighbours: int = 10
+    alpha: float = 0.99  # How far labels spread along the graph.
+    propagation_steps: int = 100
+    student_epochs: int = 3
+    student_rate: float = 1e-3
+    seed: int = 0
+
+
+LAB = Config()
+SMOKE = Config(
+    source="embedded",
+    val_fraction=0.2,
+    batch_size=32,
+    bottlenecks=(2, 16),
+    hidden_units=(64,),
+    wide_filters=(8, 16),
+    study_epochs=8,
+    linear_epochs=20,
+    pretrain_epochs=8,
+    pretrain_bottleneck=32,
+    num_draws=3,
+    num_tuning_draws=1,
+    rates=(3e-3,),
+    label_steps=60,
+)
+FULL = dataclasses.replace(
+    LAB,
+    filters=(32, 64),
+    wide_filters=(32, 64),
+    study_epochs=50,
+    pretrain_epochs=100,
+    pretrain_bottleneck=128,
+    label_steps=2000,
+    student_epochs=30,
+)
+
+
+# %%
+def pca_reconstructions(
+    train_images: Images, images: Images, num_components: int
+) -> Images:
+    """Return the images as the first principal components of the training images show them.
+
+    Each image is projected onto the plane of largest variance of the training images,
+    which goes through their mean: float [n, height, width]; a little may lie outside of
+    [0, 1].
+
+    Args:
+        train_images: float32 [m, height, width]: mean and directions come from these.
+        images: float32 [n, height, width].
+        num_components: Dimensions of the plane.
+    """
+    raise NotImplementedError("exercise 12: write pca_reconstructions()")
+
+
+# %%
+def dense_autoencoder(
+    image_shape: tuple[int, int], bottleneck: int, hidden_units: Sequence[int]
+) -> Coder:
+    """Return an encoder and a decoder of dense layers, two Functional models.
+
+    The encoder maps float32 [batch, height, width] to codes [batch, bottleneck]: hidden
+    layers with ReLU, then the code without activation. The decoder is its mirror image,
+    its pixels without activation too. Without hidden layers both are affine maps.
+
+    Args:
+        image_shape: Height and width.
+        bottleneck: Units of the code.
+        hidden_units: Of the encoder's hidden layers, from the image to the code.
+    """
+    raise NotImplementedError("exercise 12: write dense_autoencoder()")
+
+
+# %%
+def conv_autoencoder(
+    image_shape: tuple[int, int], bottleneck: int, filters: Sequence[int]
+) -> Coder:
+    """Return a convolutional encoder and decoder, two Functional models.
+
+    The encoder maps float32 [batch, height, width] to codes [batch, bottleneck]: for each
+    number of filters a 3x3 convolution with ReLU that halves height and width, then a
+    dense layer without activation. The decoder is its mirror image: a dense layer with
+    ReLU, then 3x3 convolutions that double height and width, with ReLU but for the last,
+    which has one filter and no activation.
+
+    Args:
+        image_shape: Height and width, divisible by 2 as often as there are convolutions.
+        bottleneck: Units of the code.
+        filters: Of the encoder's convolutions, from the image to the code.
+    """
+    raise NotImplementedError("exercise 12: write conv_autoencoder()")
+
+
+# %%
+def psnr(images: Images, reconstructions: Images) -> NDArray[np.floating]:
+    """Return the peak signal-to-noise ratio of each image, in decibels: float [n].
+
+    The peak is 1, the largest grey level; an image that comes back exactly has infinity.
+
+    Args:
+        images: float [n, height, width], in [0, 1].
+        reconstructions: float [n, height, width].
+    """
+    raise NotImplementedError("exercise 12: write psnr()")
+
+
+# %%
+def add_noise(images: tf.Tensor, seed: tf.Tensor, noise_std: float) -> tf.Tensor:
+    """Return the images with Gaussian noise on each pixel: float32 [batch, height, width].
+
+    Grey levels stay in [0, 1]: what leaves it is clipped.
+
+    Args:
+        images: float32 [batch, height, width], in [0, 1].
+        seed: int [2]: the same seed gives the same noise, also inside of `Dataset.map`.
+        noise_std: Standard deviation.
+    """
+    raise NotImplementedError("exercise 12: write add_noise()")
+
+
+# %%
+def corrupted_pairs(
+    images: Images,
+    corrupt: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    *,
+    batch_size: int,
+    seed: int,
+) -> tf.data.Dataset:
+    """Return batches (corrupted images, clean images) for the training of an autoencoder.
+
+    Every epoch has all images in a new order, the last batch being short where it must,
+    and corrupts each of them anew; batches are corrupted independently of one another.
+    The same seed gives the same epochs.
+
+    Args:
+        images: float32 [n, height, width].
+        corrupt: From images [batch, height, width] and a seed, int [2], to images.
+        batch_size: Images of a batch.
+        seed: Of orders and corruptions.
+    """
+    raise NotImplementedError("exercise 12: write corrupted_pairs()")
+
+
+# %%
+def label_draw(
+    labels: NDArray[np.integer], num_per_class: int, seed: int
+) -> NDArray[np.integer]:
+    """Return which examples get a label: int [classes * num_per_class], places in `labels`.
+
+    Each class has `num_per_class` different ones, drawn at random; the same seed gives the
+    same draw.
+
+    Args:
+        labels: int [n]; each class has at least `num_per_class` examples.
+        num_per_class: Labels of each class.
+        seed: Of the draw.
+    """
+    raise NotImplementedError("exercise 12: write label_draw()")
+
+
+# %%
+def classifier(encoder: keras.Model, num_classes: int, start: str) -> keras.Model:
+    """Return a Functional model from images to logits: an encoder and one dense layer.
+
+    Its encoder is a copy: whatever becomes of the classifier, `encoder` stays as it is.
+
+    Args:
+        encoder: From float32 [batch, height, width] to codes; may have batch
+            normalisation.
+        num_classes: Logits.
+        start: "frozen": the copy has the encoder's weights, and training changes nothing
+            of it, moving statistics included. "fine_tuned": the copy has the encoder's
+            weights, and all is trained. "scratch": the copy has fresh weights, and all is
+            trained.
+    """
+    raise NotImplementedError("exercise 12: write classifier()")
+
+
+# %%
+def propagate_labels(
+    graph: scipy.sparse.csr_matrix,
+    labelled: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    num_classes: int,
+    alpha: float,
+    num_steps: int,
+) -> NDArray[np.floating]:
+    """Return class shares of all examples, spread from a few along a graph of neighbours.
+
+    With S = D^-1/2 W D^-1/2 for the graph W and its diagonal D of row sums, each step is
+    F <- alpha S F + (1 - alpha) Y, from F = Y.
+
+    Args:
+        graph: Symmetric weights of neighbours [n, n], at least 0; no row is empty.
+        labelled: int [m], places of the examples with a label.
+        labels: int [m], these labels, in [0, num_classes).
+        num_classes: Columns of the result.
+        alpha: In (0, 1).
+        num_steps: How often.
+
+    Returns:
+        float [n, num_classes]: F after the last step, each row divided by its sum; a row
+        that nothing has reached is 1 / num_classes everywhere.
+
+    Source: Zhou et al., 2003, section 2.
+    """
+    raise NotImplementedError("exercise 12: write propagate_labels()")
+
+
+def neighbour_graph(features: NDArray, num_neighbours: int) -> scipy.sparse.csr_matrix:
+    """Return which examples are among the nearest of one another: symmetric, 0, 1/2, 1."""
+    search = NearestNeighbors(n_neighbors=num_neighbours, algorithm="brute")
+    graph = search.fit(features).kneighbors_graph()  # [n, n], itself left out
+    return ((graph + graph.T) / 2).tocsr()
+
+
+# %%
+def bottleneck_study(study: Study, config: Config) -> dict[str, float]:
+    """Return test errors by size of the bottleneck, of PCA and of two autoencoders."""
+    shape, shown, planes = study.test_images.shape[1:], {}, {}
+    builders = {
+        "dense": functools.partial(dense_autoencoder, hidden_units=config.hidden_units),
+        "convolutional": functools.partial(conv_autoencoder, filters=config.filters),
+    }
+    for size in config.bottlenecks:
+        flat = pca_reconstructions(study.train_images, study.test_images, size)
+        shown["PCA", size] = np.asarray(flat)
+        for name, build in builders.items():
+            encoder, decoder = build(shape, size)
+            stage = f"size/{name}_{size}"
+            model = study.train(stage, (encoder, decoder), config.study_epochs)
+            shown[name, size] = predict(model, study.test_images)
+            planes[name, size] = encoder
+    return study.report_sizes(shown, planes)
+
+
+def linear_study(study: Study, config: Config) -> dict[str, float]:
+    """Return how far a linear autoencoder stays behind PCA, on the training images."""
+    images, size = study.train_images, max(min(config.bottlenecks), 8)
+    coder = dense_autoencoder(images.shape[1:], size, ())
+    model = study.train("linear", coder, config.linear_epochs)
+    best = np.mean(np.square(pca_reconstructions(images, images, size) - images))
+    reached = np.mean(np.square(predict(model, images) - images))
+    return {"linear_over_pca": float(reached / best)}
+
+
+# %%
+def pretrain(study: Study, config: Config) -> dict[str, Coder]:
+    """Return autoencoders of one architecture that learned to undo three corruptions."""
+    corruptions = {
+        "nothing": lambda images, seed: images,
+        "noise": functools.partial(add_noise, noise_std=config.noise_std),
+        "warps": random_warps,
+    }
+    options = {"batch_size": config.batch_size, "seed": config.seed}
+    coders = {}
+    for name, corrupt in corruptions.items():
+        shape, size = study.test_images.shape[1:], config.pretrain_bottleneck
+        coders[name] = conv_autoencoder(shape, size, config.wide_filters)
+        study.train(
+            f"pretrain/{name}",
+            coders[name],
+            config.pretrain_epochs,
+            train_ds=corrupted_pairs(study.train_images, corrupt, **options),
+            val_inputs=np.asarray(corrupt(study.val_images, [config.seed, 1])),
+        )
+    return coders
+
+
+def denoising_study(
+    study: Study, config: Config, coders: dict[str, Coder]
+) -> dict[str, float]:
+    """Return the mean PSNR of noisy test images, and of what was made of them."""
+    noisy_val, noisy = (
+        np.asarray(add_noise(images, [config.seed, place], config.noise_std))
+        for place, images in ((2, study.val_images), (3, study.test_images))
+    )
+    project = functools.partial(pca_reconstructions, study.train_images)
+    scores = {
+        size: np.mean(psnr(study.val_images, project(noisy_val, size)))
+        for size in config.bottlenecks
+    }
+    cleaned = {"noisy": noisy, "PCA": project(noisy, max(scores, key=scores.get))}
+    for name in ("nothing", "noise"):
+        encoder, decoder = coders[name]
+        cleaned[f"trained on {name}"] = predict(decoder, predict(encoder, noisy))
+    return study.report_denoising(cleaned, psnr)
+
+
+# %%
+def label_study(
+    study: Study, config: Config, encoders: dict[str, keras.Model]
+) -> dict[str, list[float]]:
+    """Return by start the test accuracies over the draws, each at its own best rate.
+
+    The rate is chosen by validation images, on draws of labels that are not reported.
+    """
+    images, labels = study.parts["train"]
+    starts = {f"frozen, {name}": (encoders[name], "frozen") for name in encoders}
+    starts |= {
+        "fine-tuned": (encoders["warps"], "fine_tuned"),
+        "scratch": (encoders["warps"], "scratch"),
+    }
+    found = {}
+    for name, (encoder, start) in starts.items():
+        model = classifier(encoder, len(np.unique(labels)), start)
+        trainer = few_labels.Trainer(model, fresh_weights=start == "scratch")
+
+        def accuracy(rate: float, seed: int, part: str, trainer=trainer) -> float:
+            draw = label_draw(labels, config.labels_per_class, seed)
+            steps = config.label_steps
+            trainer.train_on_labels(
+                images[draw], labels[draw], num_steps=steps, rate=rate, seed=seed
+            )
+            return trainer.accuracy(*study.parts[part])
+
+        found[name] = study.tuned(name, accuracy)
+    return found
+
+
+def student_study(study: Study, config: Config, encoder: keras.Model):
+    """Return two lists over the draws: accuracies of spread labels, and of their student.
+
+    Labels spread to all training images along a graph of neighbouring codes; a classifier
+    then learns from all of them on warped images, from each as far as it is certain.
+    """
+    images, labels = study.parts["train"]
+    num_classes = len(np.unique(labels))
+    graph = neighbour_graph(predict(encoder, images), config.num_neighbours)
+    model = classifier(encoder, num_classes, "fine_tuned")
+    trainer = few_labels.Trainer(model, fresh_weights=False)
+
+    def accuracies(seed: int) -> list[float]:
+        draw = label_draw(labels, config.labels_per_class, seed)
+        shares = propagate_labels(
+            graph,
+            draw,
+            labels[draw],
+            num_classes,
+            config.alpha,
+            config.propagation_steps,
+        )
+        trainer.train(
+            images,
+            np.asarray(shares),
+            rate=config.student_rate,
+            seed=seed,
+            epochs=config.student_epochs,
+            batch_size=config.batch_size,
+            sample_weight=few_labels.certainty(shares),
+        )
+        spread = np.mean(np.argmax(shares, axis=1) == labels)
+        return [spread, trainer.accuracy(*study.parts["test"])]
+
+    return study.over_draws("student", accuracies)
+
+
+# %%
+def main(config: Config, run: Run) -> dict[str, float]:
+    """Return the metrics that exercise.toml promises."""
+    parts = load_parts(
+        run, config.source, val_fraction=config.val_fraction, seed=config.seed
+    )
+    study = Study(run, parts, config)
+    metrics = bottleneck_study(study, config) | linear_study(study, config)
+    coders = pretrain(study, config)
+    metrics |= denoising_study(study, config, coders)
+    encoders = {name: encoder for name, (encoder, _) in coders.items()}
+    accuracies = label_study(study, config, encoders)
+    student = student_study(study, config, encoders["warps"])
+    return metrics | study.report_labels(accuracies, student, encoders["warps"])
