@@ -61,6 +61,7 @@ class Study:
         self.train_images = parts["train"][0]
         self.val_images = parts["val"][0]
         self.test_images, test_labels = parts["test"]
+        self.num_classes = len(np.unique(test_labels))
         # One test image of each class, for the figures.
         self.examples = [
             int(np.argmax(test_labels == k)) for k in np.unique(test_labels)

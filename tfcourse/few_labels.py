@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,22 +15,38 @@ from tfcourse.warps import with_warps
 EPOCHS_OF_LABELS = 10  # Into which the steps on few labels are cut.
 
 
+class CosineRate(keras.callbacks.Callback):
+    """Takes the rate to 0 along a cosine, a step for each epoch.
+
+    Args:
+        rate: At first.
+        epochs: Number of epochs.
+    """
+
+    def __init__(self, rate: float, epochs: int):
+        super().__init__()
+        self.rate = rate
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Set the rate of the epoch."""
+        share = (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        self.model.optimizer.learning_rate = self.rate * share
+
+
 class Trainer:
-    """Trains one classifier from the same start each time, on warped images.
+    """Trains one classifier again and again, on warped images.
 
     Whatever was trained before leaves no trace: neither weights nor the optimizer's state.
     Nothing is compiled a second time.
 
     Args:
         model: From float32 [batch, height, width] to logits.
-        fresh_weights: Whether each training starts from new random weights; otherwise it
-            starts from those that `model` has now.
     """
 
-    def __init__(self, model: keras.Model, *, fresh_weights: bool):
+    def __init__(self, model: keras.Model):
         self.model = model
         self.num_classes = model.output_shape[-1]
-        self.start = None if fresh_weights else model.get_weights()
         self.warped = with_warps(model)
         self.warped.compile(
             keras.optimizers.Adam(),
@@ -40,6 +57,7 @@ class Trainer:
         self,
         images: np.ndarray,
         targets: np.ndarray,
+        start: Sequence[np.ndarray] | None,
         *,
         rate: float,
         seed: int,
@@ -48,11 +66,12 @@ class Trainer:
         sample_weight: np.ndarray | None = None,
         callbacks: Any = (),
     ) -> None:
-        """Train from the start; a cosine takes the rate to 0.
+        """Train from a start; a cosine takes the rate to 0.
 
         Args:
             images: float32 [n, height, width].
             targets: int labels [n], or shares of the classes, float [n, num_classes].
+            start: Weights of the model to start from; None for new random ones.
             rate: Adam's, at first.
             seed: Of new weights, warps and order.
             epochs: Number of epochs.
@@ -61,13 +80,10 @@ class Trainer:
             callbacks: As for `fit`.
         """
         training.reinitialize(self.warped, seed=seed, learning_rate=rate)
-        if self.start is not None:
-            self.model.set_weights(self.start)
+        if start is not None:
+            self.model.set_weights(start)
         if targets.ndim == 1:
             targets = np.eye(self.num_classes, dtype=np.float32)[targets]
-        cosine = keras.callbacks.LearningRateScheduler(
-            lambda epoch: rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
-        )
         training.fit(
             self.warped,
             images,
@@ -75,18 +91,25 @@ class Trainer:
             sample_weight=sample_weight,
             epochs=epochs,
             batch_size=batch_size,
-            callbacks=[cosine, *callbacks],
+            callbacks=[CosineRate(rate, epochs), *callbacks],
             seed=seed,
         )
 
     def train_on_labels(
-        self, images: np.ndarray, labels: np.ndarray, *, num_steps: int, **options: Any
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        start: Sequence[np.ndarray] | None,
+        *,
+        num_steps: int,
+        **options: Any,
     ) -> None:
         """Train on few images, all of them in each step, warped anew.
 
         Args:
             images: float32 [n, height, width].
             labels: int [n].
+            start: As for `train`.
             num_steps: Steps in all.
             **options: `rate` and `seed`, as for `train`.
         """
@@ -94,6 +117,7 @@ class Trainer:
         self.train(
             np.tile(images, (steps, 1, 1)),
             np.tile(labels, steps),
+            start,
             epochs=min(num_steps, EPOCHS_OF_LABELS),
             batch_size=len(images),
             **options,

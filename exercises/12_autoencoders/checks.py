@@ -324,8 +324,9 @@ def without_hidden_layers_it_can_be_pca(submission):
     received = finite(decoder(encoder(images)), images.shape, "the reconstructions")
     expected = pca_oracle(train, images, 5)
     assert np.allclose(received, expected, atol=1e-3), explain(
-        "with the directions of PCA as weights it must reconstruct as PCA does: something besides two affine maps is in the way, an activation or "
-        "another order of the pixels",
+        "with the directions of PCA as weights it must reconstruct as PCA does: "
+        "something besides two affine maps is in the way, an activation or another order "
+        "of the pixels",
         expected=expected[0, 0],
         received=received[0, 0],
     )
@@ -593,8 +594,8 @@ def the_seed_decides_also_inside_of_map(submission):
     mapped = dataset.map(lambda x, key: submission.add_noise(x, key, 0.1))
     inside = np.asarray(next(iter(mapped)))
     assert np.allclose(inside, first, atol=1e-6), (
-        "inside of Dataset.map the same seed gives other noise: only TensorFlow's stateless "
-        "functions compute there what they compute outside"
+        "inside of Dataset.map the same seed gives other noise: only TensorFlow's "
+        "stateless functions compute there what they compute outside"
     )
 
 
@@ -786,8 +787,8 @@ def each_class_has_its_share_and_nobody_twice(submission):
         )
         assert values.tolist() == [0, 1, 2, 5] and set(counts) == {num_per_class}, (
             explain(
-                "each class has exactly as many labels: draw in each class by itself, not from "
-                "all examples at once",
+                "each class has exactly as many labels: draw in each class by itself, "
+                "not from all examples at once",
                 expected=f"{num_per_class} of each",
                 received=dict(zip(values.tolist(), counts.tolist(), strict=True)),
             )
