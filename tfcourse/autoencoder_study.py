@@ -130,14 +130,14 @@ class Study:
             name: What is trained.
             accuracy: Of a rate, a draw's seed and a part: trains and scores.
         """
-        settings, means = self.settings, {}
-        for rate in settings.rates:
-            scores = [
-                self._trial(name, accuracy, rate, FIRST_TUNING_DRAW + index, "val")
-                for index in range(settings.num_tuning_draws)
-            ]
-            means[rate] = np.mean(scores)
-        rate = max(means, key=lambda rate: means[rate])
+        rates, means = self.settings.rates, {}
+        num_tuning_draws = self.settings.num_tuning_draws if len(rates) > 1 else 0
+        tuning = range(FIRST_TUNING_DRAW, FIRST_TUNING_DRAW + num_tuning_draws)
+        trials = [(rate, seed) for rate in rates for seed in tuning]
+        for rate, seed in self.run.progress(trials, f"{name}, rates"):
+            score = self._trial(name, accuracy, rate, seed, "val")
+            means[rate] = means.get(rate, 0.0) + score / num_tuning_draws
+        rate = max(means, key=lambda rate: means[rate], default=rates[0])
         seeds = self.run.progress(self.draws(), f"{name}, rate {rate:g}")
         return [self._trial(name, accuracy, rate, seed, "test") for seed in seeds]
 

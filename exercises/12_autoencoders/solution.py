@@ -11,6 +11,7 @@ import scipy.sparse
 import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from tfcourse import few_labels
 from tfcourse.autoencoder_study import Study, load_parts, predict
@@ -37,7 +38,7 @@ class Config:
     linear_epochs: int = 6  # Of the linear autoencoder.
     noise_std: float = 0.5  # Of the grey levels' range.
     pretrain_epochs: int = 5
-    warp_strength: float = 1.5  # Of what pretraining undoes; classifiers see 1.
+    warp_strength: float = 2.0  # Of what pretraining undoes; classifiers see 1.
     pretrain_bottleneck: int = 64
     labels_per_class: int = 10
     num_draws: int = 10  # Of the labels, for the figures that are reported.
@@ -65,10 +66,9 @@ SMOKE = Config(
     linear_epochs=20,
     pretrain_epochs=8,
     pretrain_bottleneck=32,
-    num_draws=3,
-    num_tuning_draws=1,
-    rates=(1e-2,),
-    label_steps=100,
+    num_draws=2,
+    rates=(1e-2,),  # No choice, so no draws for it.
+    label_steps=60,
     student_epochs=6,
     student_rate=5e-3,
 )
@@ -483,9 +483,10 @@ def main(config: Config, run: Run) -> dict[str, float]:
         run, config.source, val_fraction=config.val_fraction, seed=config.seed
     )
     study = Study(run, parts, config)
-    metrics = bottleneck_study(study, config) | linear_study(study, config)
-    coders = pretrain(study, config)
-    metrics |= denoising_study(study, config, coders)
+    with threadpool_limits(limits=1):  # On small matrices numpy's threads just wait.
+        metrics = bottleneck_study(study, config) | linear_study(study, config)
+        coders = pretrain(study, config)
+        metrics |= denoising_study(study, config, coders)
     encoders = {name: encoder for name, (encoder, _) in coders.items()}
     accuracies = label_study(study, config, encoders)
     student = student_study(study, config, encoders["warps"])
