@@ -20,6 +20,8 @@ from tfcourse.plots import (
 )
 from tfcourse.representation_figures import scatter
 
+MAX_SIZES_SHOWN = 3  # Of the bottleneck, in the figure of reconstructions.
+
 Errors = Mapping[str, Mapping[int, float]]  # By method, by size of the bottleneck.
 
 
@@ -52,7 +54,9 @@ def reconstructions(
         errors: Written beside each row.
     """
     sizes = list(dict.fromkeys(size for _, size in shown))
-    sizes = [size for size in (2, 8, 32) if size in sizes] or sizes
+    if len(sizes) > MAX_SIZES_SHOWN:
+        places = np.linspace(0, len(sizes) - 1, MAX_SIZES_SHOWN).astype(int)
+        sizes = [sizes[place] for place in places]
     rows = [("", images)]
     for size in sizes:
         for method in errors:

@@ -361,9 +361,9 @@ def linear_study(study: Study, config: Config) -> dict[str, float]:
     images, size = study.train_images, max(min(config.bottlenecks), 8)
     coder = dense_autoencoder(images.shape[1:], size, ())
     model = study.train("linear", coder, config.linear_epochs)
-    best = np.mean(np.square(pca_reconstructions(images, images, size) - images))
+    best = np.asarray(pca_reconstructions(images, images, size))
     reached = np.mean(np.square(predict(model, images) - images))
-    return {"linear_over_pca": float(reached / best)}
+    return {"linear_over_pca": float(reached / np.mean(np.square(best - images)))}
 
 
 # %%
@@ -398,12 +398,13 @@ def denoising_study(
         np.asarray(add_noise(images, [config.seed, place], config.noise_std))
         for place, images in ((2, study.val_images), (3, study.test_images))
     )
-    project = functools.partial(pca_reconstructions, study.train_images)
-    scores = {
-        size: np.mean(psnr(study.val_images, project(noisy_val, size)))
-        for size in config.bottlenecks
-    }
-    cleaned = {"noisy": noisy, "PCA": project(noisy, max(scores, key=scores.get))}
+    scores = {}
+    for size in config.bottlenecks:
+        cleaned_val = pca_reconstructions(study.train_images, noisy_val, size)
+        scores[size] = np.mean(psnr(study.val_images, np.asarray(cleaned_val)))
+    size = max(scores, key=scores.get)
+    by_pca = np.asarray(pca_reconstructions(study.train_images, noisy, size))
+    cleaned = {"noisy": noisy, "PCA": by_pca}
     for name in ("nothing", "noise"):
         encoder, decoder = coders[name]
         cleaned[f"trained on {name}"] = predict(decoder, predict(encoder, noisy))
