@@ -50,14 +50,19 @@ class Study:
 
     Args:
         run: Gets curves, figures and what was measured.
-        parts: As `load_parts` returns them.
-        settings: Has `batch_size`, `learning_rate`, at the start of a cosine, and `seed`.
+        settings: The exercise's config: `source`, `val_fraction`, `batch_size`,
+            `learning_rate`, at the start of a cosine, and what the methods name.
     """
 
-    def __init__(self, run: Run, parts: Mapping[str, Part], settings: Any):
+    def __init__(self, run: Run, settings: Any):
         self.run = run
-        self.parts = parts
         self.settings = settings
+        self.parts = parts = load_parts(
+            run,
+            settings.source,
+            val_fraction=settings.val_fraction,
+            seed=settings.seed,
+        )
         self.train_images = parts["train"][0]
         self.val_images = parts["val"][0]
         self.test_images, test_labels = parts["test"]
@@ -114,6 +119,18 @@ class Study:
             size = self.settings.batch_size
             training.fit(model, images, images, batch_size=size, seed=seed, **options)
         return model
+
+    def pretrain(
+        self,
+        name: str,
+        coder: tuple[keras.Model, keras.Model],
+        train_ds: tf.data.Dataset,
+        val_inputs: np.ndarray,
+    ) -> None:
+        """Train an autoencoder to undo what was done to its inputs; arguments as above."""
+        epochs = self.settings.pretrain_epochs
+        options = {"train_ds": train_ds, "val_inputs": val_inputs, "histograms": True}
+        self.train(f"pretrain/{name}", coder, epochs, **options)
 
     def test_error(self, reconstructions: np.ndarray) -> float:
         """Return the mean squared error per pixel of reconstructed test images."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
+import scipy.sparse
+from sklearn.neighbors import NearestNeighbors
 
 from tfcourse import training
 from tfcourse.warps import with_warps
@@ -42,10 +44,12 @@ class Trainer:
 
     Args:
         model: From float32 [batch, height, width] to logits.
+        batch_size: Images per step.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, *, batch_size: int = 128):
         self.model = model
+        self.batch_size = batch_size
         self.num_classes = model.output_shape[-1]
         self.warped = with_warps(model)
         self.warped.compile(
@@ -62,7 +66,7 @@ class Trainer:
         rate: float,
         seed: int,
         epochs: int,
-        batch_size: int,
+        batch_size: int | None = None,
         sample_weight: np.ndarray | None = None,
         callbacks: Any = (),
     ) -> None:
@@ -75,7 +79,7 @@ class Trainer:
             rate: Adam's, at first.
             seed: Of new weights, warps and order.
             epochs: Number of epochs.
-            batch_size: Images per step.
+            batch_size: Images per step, if not the trainer's.
             sample_weight: float [n].
             callbacks: As for `fit`.
         """
@@ -90,7 +94,7 @@ class Trainer:
             targets.astype(np.float32),
             sample_weight=sample_weight,
             epochs=epochs,
-            batch_size=batch_size,
+            batch_size=batch_size or self.batch_size,
             callbacks=[CosineRate(rate, epochs), *callbacks],
             seed=seed,
         )
@@ -127,6 +131,18 @@ class Trainer:
         """Return the share of images that the classifier, as it is now, gets right."""
         logits = self.model.predict(images, batch_size=1000, verbose=0)
         return float(np.mean(np.argmax(logits, axis=1) == labels))
+
+
+def neighbour_graph(
+    features: np.ndarray, num_neighbours: int
+) -> scipy.sparse.csr_matrix:
+    """Return who is among the nearest of whom: symmetric [n, n], weights 1 and 1/2.
+
+    A weight of 1 is mutual. Nobody is a neighbour of itself.
+    """
+    search = NearestNeighbors(n_neighbors=num_neighbours, algorithm="brute")
+    graph = search.fit(features).kneighbors_graph()
+    return ((graph + graph.T) / 2).tocsr()
 
 
 def certainty(shares: np.ndarray) -> np.ndarray:

@@ -10,11 +10,11 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
+from tfcourse import autoencoder_comparisons as comparisons
 from tfcourse import few_labels
-from tfcourse.autoencoder_study import Study, load_parts, predict
+from tfcourse.autoencoder_study import Study, predict
 from tfcourse.runs import Run
 from tfcourse.warps import random_warps
 
@@ -73,14 +73,7 @@ SMOKE = Config(
     student_rate=5e-3,
 )
 FULL = dataclasses.replace(
-    LAB,
-    filters=(32, 64),
-    wide_filters=(32, 64),
-    study_epochs=50,
-    pretrain_epochs=100,
-    pretrain_bottleneck=128,
-    label_steps=2000,
-    student_epochs=30,
+    LAB, study_epochs=50, wide_filters=(32, 64), pretrain_epochs=100, label_steps=2000
 )
 
 
@@ -329,43 +322,6 @@ def propagate_labels(
     # END SOLUTION
 
 
-def neighbour_graph(features: NDArray, num_neighbours: int) -> scipy.sparse.csr_matrix:
-    """Return which examples are among the nearest of one another: symmetric, 0, 1/2, 1."""
-    search = NearestNeighbors(n_neighbors=num_neighbours, algorithm="brute")
-    graph = search.fit(features).kneighbors_graph()  # [n, n], itself left out
-    return ((graph + graph.T) / 2).tocsr()
-
-
-# %%
-def bottleneck_study(study: Study, config: Config) -> dict[str, float]:
-    """Return test errors by size of the bottleneck, of PCA and of two autoencoders."""
-    shape, shown, planes = study.test_images.shape[1:], {}, {}
-    builders = {
-        "dense": functools.partial(dense_autoencoder, hidden_units=config.hidden_units),
-        "convolutional": functools.partial(conv_autoencoder, filters=config.filters),
-    }
-    for size in config.bottlenecks:
-        flat = pca_reconstructions(study.train_images, study.test_images, size)
-        shown["PCA", size] = np.asarray(flat)
-        for name, build in builders.items():
-            encoder, decoder = build(shape, size)
-            stage = f"size/{name}_{size}"
-            model = study.train(stage, (encoder, decoder), config.study_epochs)
-            shown[name, size] = predict(model, study.test_images)
-            planes[name, size] = encoder
-    return study.report_sizes(shown, planes)
-
-
-def linear_study(study: Study, config: Config) -> dict[str, float]:
-    """Return how far a linear autoencoder stays behind PCA, on the training images."""
-    images, size = study.train_images, max(min(config.bottlenecks), 8)
-    coder = dense_autoencoder(images.shape[1:], size, ())
-    model = study.train("linear", coder, config.linear_epochs)
-    best = np.asarray(pca_reconstructions(images, images, size))
-    reached = np.mean(np.square(predict(model, images) - images))
-    return {"linear_over_pca": float(reached / np.mean(np.square(best - images)))}
-
-
 # %%
 def pretrain(study: Study, config: Config) -> dict[str, Coder]:
     """Return autoencoders of one architecture that learned to undo three corruptions."""
@@ -374,78 +330,18 @@ def pretrain(study: Study, config: Config) -> dict[str, Coder]:
         "noise": functools.partial(add_noise, noise_std=config.noise_std),
         "warps": functools.partial(random_warps, strength=config.warp_strength),
     }
+    shape, size = study.test_images.shape[1:], config.pretrain_bottleneck
     options = {"batch_size": config.batch_size, "seed": config.seed}
     coders = {}
     for name, corrupt in corruptions.items():
-        shape, size = study.test_images.shape[1:], config.pretrain_bottleneck
         coders[name] = conv_autoencoder(shape, size, config.wide_filters)
-        study.train(
-            f"pretrain/{name}",
-            coders[name],
-            config.pretrain_epochs,
-            train_ds=corrupted_pairs(study.train_images, corrupt, **options),
-            val_inputs=np.asarray(corrupt(study.val_images, [config.seed, 1])),
-            histograms=True,
-        )
+        train_ds = corrupted_pairs(study.train_images, corrupt, **options)
+        val_inputs = np.asarray(corrupt(study.val_images, [config.seed, 1]))
+        study.pretrain(name, coders[name], train_ds, val_inputs)
     return coders
 
 
-def denoising_study(
-    study: Study, config: Config, coders: dict[str, Coder]
-) -> dict[str, float]:
-    """Return the mean PSNR of noisy test images, and of what was made of them."""
-    noisy_val, noisy = (
-        np.asarray(add_noise(images, [config.seed, place], config.noise_std))
-        for place, images in ((2, study.val_images), (3, study.test_images))
-    )
-    scores = {}
-    for size in config.bottlenecks:
-        cleaned_val = pca_reconstructions(study.train_images, noisy_val, size)
-        scores[size] = np.mean(psnr(study.val_images, np.asarray(cleaned_val)))
-    size = max(scores, key=scores.get)
-    by_pca = np.asarray(pca_reconstructions(study.train_images, noisy, size))
-    cleaned = {"noisy": noisy, "PCA": by_pca}
-    for name in ("nothing", "noise"):
-        encoder, decoder = coders[name]
-        cleaned[f"trained on {name}"] = predict(decoder, predict(encoder, noisy))
-    return study.report_denoising(cleaned, psnr)
-
-
 # %%
-def accuracy_of_draw(
-    study: Study, config: Config, trainer, start, rate: float, seed: int, part: str
-) -> float:
-    """Return the accuracy on a part of what was trained on one draw of the labels."""
-    images, labels = study.parts["train"]
-    draw = label_draw(labels, config.labels_per_class, seed)
-    options = {"num_steps": config.label_steps, "rate": rate, "seed": seed}
-    trainer.train_on_labels(images[draw], labels[draw], start, **options)
-    return trainer.accuracy(*study.parts[part])
-
-
-def label_study(
-    study: Study, config: Config, encoders: dict[str, keras.Model]
-) -> dict[str, list[float]]:
-    """Return by start the test accuracies over the draws, each at its own best rate.
-
-    The rate is chosen by validation images, on draws of labels that are not reported.
-    """
-    num_classes, trainers, found = study.num_classes, {}, {}
-    starts = {f"frozen, {name}": (encoders[name], "frozen") for name in encoders}
-    starts["fine-tuned"] = encoders["warps"], "fine_tuned"
-    starts["scratch"] = encoders["warps"], "scratch"
-    for name, (encoder, kind) in starts.items():
-        model = classifier(encoder, num_classes, kind)
-        start = None if kind == "scratch" else model.get_weights()
-        if kind not in trainers:  # The frozen ones have one architecture.
-            trainers[kind] = few_labels.Trainer(model)
-        accuracy = functools.partial(
-            accuracy_of_draw, study, config, trainers[kind], start
-        )
-        found[name] = study.tuned(name, accuracy)
-    return found
-
-
 def student_study(study: Study, config: Config, encoder: keras.Model):
     """Return two lists over the draws: accuracies of spread labels, and of their student.
 
@@ -453,24 +349,21 @@ def student_study(study: Study, config: Config, encoder: keras.Model):
     then learns from all of them on warped images, from each as far as it is certain.
     """
     images, labels = study.parts["train"]
-    graph = neighbour_graph(predict(encoder, images), config.num_neighbours)
+    codes = predict(encoder, images)
+    graph = few_labels.neighbour_graph(codes, config.num_neighbours)
     model = classifier(encoder, study.num_classes, "fine_tuned")
-    trainer, start = few_labels.Trainer(model), model.get_weights()
+    trainer = few_labels.Trainer(model, batch_size=config.batch_size)
+    start = model.get_weights()
     spreading = study.num_classes, config.alpha, config.propagation_steps
+    options = {"rate": config.student_rate, "epochs": config.student_epochs}
 
     def accuracies(seed: int) -> list[float]:
-        draw = label_draw(labels, config.labels_per_class, seed)
+        draw = np.asarray(label_draw(labels, config.labels_per_class, seed))
         shares = np.asarray(propagate_labels(graph, draw, labels[draw], *spreading))
         winners = np.argmax(shares, axis=1)  # [n]
+        certain = few_labels.certainty(shares)  # [n], in [0, 1]
         trainer.train(
-            images,
-            winners,
-            start,
-            rate=config.student_rate,
-            seed=seed,
-            epochs=config.student_epochs,
-            batch_size=config.batch_size,
-            sample_weight=few_labels.certainty(shares),
+            images, winners, start, seed=seed, sample_weight=certain, **options
         )
         return [np.mean(winners == labels), trainer.accuracy(*study.parts["test"])]
 
@@ -480,15 +373,18 @@ def student_study(study: Study, config: Config, encoder: keras.Model):
 # %%
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
-    parts = load_parts(
-        run, config.source, val_fraction=config.val_fraction, seed=config.seed
-    )
-    study = Study(run, parts, config)
+    study = Study(run, config)
+    builders = {
+        "dense": functools.partial(dense_autoencoder, hidden_units=config.hidden_units),
+        "convolutional": functools.partial(conv_autoencoder, filters=config.filters),
+    }
+    pca = pca_reconstructions
     with threadpool_limits(limits=1):  # On small matrices numpy's threads just wait.
-        metrics = bottleneck_study(study, config) | linear_study(study, config)
+        metrics = comparisons.compare_sizes(study, pca, builders)
+        metrics |= comparisons.linear_over_pca(study, pca, dense_autoencoder)
         coders = pretrain(study, config)
-        metrics |= denoising_study(study, config, coders)
+        metrics |= comparisons.compare_denoising(study, coders, pca, add_noise, psnr)
     encoders = {name: encoder for name, (encoder, _) in coders.items()}
-    accuracies = label_study(study, config, encoders)
+    starts = comparisons.compare_starts(study, encoders, label_draw, classifier)
     student = student_study(study, config, encoders["warps"])
-    return metrics | study.report_labels(accuracies, student, encoders["warps"])
+    return metrics | study.report_labels(starts, student, encoders["warps"])
