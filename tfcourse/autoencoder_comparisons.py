@@ -102,7 +102,7 @@ def compare_starts(
     label_draw: Callable[..., Any],
     classifier: Callable[..., keras.Model],
 ) -> dict[str, list[float]]:
-    """Return by start the test accuracies over the draws, each at its own best rate.
+    """Return by start the test accuracies over the draws, each at its own best setting.
 
     Args:
         study: Its settings have `labels_per_class` and `label_steps`.
@@ -111,15 +111,24 @@ def compare_starts(
         classifier: Of encoder, number of classes and start.
     """
     images, labels = study.parts["train"]
-    trainers: dict[str, Trainer] = {}
+    trainers: dict[tuple[str, float], Trainer] = {}
     found = {}
     starts = {f"frozen, {name}": (encoders[name], "frozen") for name in encoders}
     starts["fine-tuned"] = encoders["warps"], "fine_tuned"
     starts["scratch"] = encoders["warps"], "scratch"
 
     def accuracy(
-        trainer: Trainer, weights: Any, rate: float, seed: int, part: str
+        model: keras.Model,
+        start: str,
+        weights: Any,
+        rate: float,
+        decay: float,
+        seed: int,
+        part: str,
     ) -> float:
+        if (start, decay) not in trainers:  # The frozen ones have one architecture.
+            trainers[start, decay] = Trainer(model, weight_decay=decay)
+        trainer = trainers[start, decay]
         draw = np.asarray(label_draw(labels, study.settings.labels_per_class, seed))
         options = {"num_steps": study.settings.label_steps, "rate": rate, "seed": seed}
         trainer.train_on_labels(images[draw], labels[draw], weights, **options)
@@ -129,8 +138,6 @@ def compare_starts(
         model = classifier(encoder, study.num_classes, start)
         # Fresh weights are drawn anew for each draw of the labels.
         weights = None if start == "scratch" else model.get_weights()
-        if start not in trainers:  # The frozen ones have one architecture.
-            trainers[start] = Trainer(model)
-        from_start = functools.partial(accuracy, trainers[start], weights)
+        from_start = functools.partial(accuracy, model, start, weights)
         found[name] = study.tuned(name, from_start)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -137,26 +138,29 @@ class Study:
         return float(np.mean(np.square(reconstructions - self.test_images)))
 
     def tuned(
-        self, name: str, accuracy: Callable[[float, int, str], float]
+        self, name: str, accuracy: Callable[[float, float, int, str], float]
     ) -> list[float]:
-        """Return the test accuracies over the draws, at the rate that does best.
+        """Return the test accuracies over the draws, at the setting that does best.
 
-        The rate is chosen on other draws, by the accuracy on validation images.
+        Rate and weight decay are chosen on other draws, by the accuracy on validation
+        images.
 
         Args:
             name: What is trained.
-            accuracy: Of a rate, a draw's seed and a part: trains and scores.
+            accuracy: Of a rate, a weight decay, a draw's seed and a part: trains and
+                scores.
         """
-        rates, means = self.settings.rates, {}
-        num_tuning_draws = self.settings.num_tuning_draws if len(rates) > 1 else 0
-        tuning = range(FIRST_TUNING_DRAW, FIRST_TUNING_DRAW + num_tuning_draws)
-        trials = [(rate, seed) for rate in rates for seed in tuning]
-        for rate, seed in self.run.progress(trials, f"{name}, rates"):
-            score = self._trial(name, accuracy, rate, seed, "val")
-            means[rate] = means.get(rate, 0.0) + score / num_tuning_draws
-        rate = max(means, key=lambda rate: means[rate], default=rates[0])
-        seeds = self.run.progress(self.draws(), f"{name}, rate {rate:g}")
-        return [self._trial(name, accuracy, rate, seed, "test") for seed in seeds]
+        grid = list(itertools.product(self.settings.rates, self.settings.decays))
+        num_draws = self.settings.num_tuning_draws if len(grid) > 1 else 0
+        tuning = range(FIRST_TUNING_DRAW, FIRST_TUNING_DRAW + num_draws)
+        trials = list(itertools.product(grid, tuning))
+        scores = dict.fromkeys(grid, 0.0)
+        for setting, seed in self.run.progress(trials, f"{name}, settings"):
+            scores[setting] += self._trial(name, accuracy, setting, seed, "val")
+        best = max(grid, key=lambda setting: scores[setting])
+        title = f"{name}, rate {best[0]:g}, decay {best[1]:g}"
+        seeds = self.run.progress(self.draws(), title)
+        return [self._trial(name, accuracy, best, seed, "test") for seed in seeds]
 
     def draws(self) -> list[int]:
         """Return the seeds of the draws that are reported."""
@@ -176,14 +180,16 @@ class Study:
     def _trial(
         self,
         name: str,
-        accuracy: Callable[[float, int, str], float],
-        rate: float,
+        accuracy: Callable[[float, float, int, str], float],
+        setting: tuple[float, float],
         seed: int,
         part: str,
     ) -> float:
-        stage = f"{re.sub('[^a-z]+', '_', name)}/{part}_{rate:g}_{seed}"
-        reached = self.run.once(stage, lambda: accuracy(rate, seed, part))
-        hparams = {"start": name, "rate": rate, "draw": seed, "part": part}
+        rate, decay = setting
+        stage = f"{re.sub('[^a-z]+', '_', name)}/{part}_{rate:g}_{decay:g}_{seed}"
+        reached = self.run.once(stage, lambda: accuracy(rate, decay, seed, part))
+        hparams = {"start": name, "rate": rate, "weight_decay": decay}
+        hparams |= {"draw": seed, "part": part}
         self.run.hparams(stage, hparams, {"accuracy": reached})
         return reached
 

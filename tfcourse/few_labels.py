@@ -45,15 +45,18 @@ class Trainer:
     Args:
         model: From float32 [batch, height, width] to logits.
         batch_size: Images per step.
+        weight_decay: AdamW's; what is taken off is this times rate times weight.
     """
 
-    def __init__(self, model: keras.Model, *, batch_size: int = 128):
+    def __init__(
+        self, model: keras.Model, *, batch_size: int = 128, weight_decay: float = 0.0
+    ):
         self.model = model
         self.batch_size = batch_size
         self.num_classes = model.output_shape[-1]
         self.warped = with_warps(model)
         self.warped.compile(
-            keras.optimizers.Adam(),
+            keras.optimizers.AdamW(weight_decay=weight_decay),
             keras.losses.CategoricalCrossentropy(from_logits=True),
         )
 

@@ -42,13 +42,14 @@ class Config:
     pretrain_bottleneck: int = 64
     labels_per_class: int = 10
     num_draws: int = 10  # Of the labels, for the figures that are reported.
-    num_tuning_draws: int = 3  # Others, for the choice of rates.
+    num_tuning_draws: int = 2  # Others, for the choice of rates.
     rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2)  # Tried for each start.
+    decays: tuple[float, ...] = (0.0, 0.3)  # Of the weights, at each rate.
     label_steps: int = 300  # Of 100 warped images each.
     num_neighbours: int = 10
     alpha: float = 0.99  # How far labels spread along the graph.
     propagation_steps: int = 100
-    student_epochs: int = 3
+    student_epochs: int = 2
     student_rate: float = 3e-3  # Of its training, at first.
     seed: int = 0
 
@@ -60,17 +61,17 @@ SMOKE = Config(
     batch_size=32,
     learning_rate=5e-3,
     bottlenecks=(2, 16),
-    hidden_units=(64,),
     wide_filters=(8, 16),
     study_epochs=8,
     linear_epochs=20,
     pretrain_epochs=8,
     pretrain_bottleneck=32,
+    warp_strength=1.0,
     num_draws=2,
-    rates=(1e-2,),  # No choice, so no draws for it.
-    label_steps=60,
+    rates=(1e-2,),
+    decays=(0.0,),
+    label_steps=80,
     student_epochs=6,
-    student_rate=5e-3,
 )
 FULL = dataclasses.replace(
     LAB, study_epochs=50, wide_filters=(32, 64), pretrain_epochs=100, label_steps=2000
@@ -349,8 +350,7 @@ def student_study(study: Study, config: Config, encoder: keras.Model):
     then learns from all of them on warped images, from each as far as it is certain.
     """
     images, labels = study.parts["train"]
-    codes = predict(encoder, images)
-    graph = few_labels.neighbour_graph(codes, config.num_neighbours)
+    graph = few_labels.neighbour_graph(predict(encoder, images), config.num_neighbours)
     model = classifier(encoder, study.num_classes, "fine_tuned")
     trainer = few_labels.Trainer(model, batch_size=config.batch_size)
     start = model.get_weights()

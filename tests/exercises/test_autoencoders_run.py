@@ -63,7 +63,7 @@ def test_figures_curves_and_projector_are_written(small_run):
 
 def test_a_resumed_run_takes_up_what_was_measured(small_run):
     run, config, first = small_run
-    path = run.directory / "resume" / "scratch" / "test_0.01_0" / "value.json"
+    path = run.directory / "resume" / "scratch" / "test_0.01_0_0" / "value.json"
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["value"] += 0.25
     path.write_text(json.dumps(stored), encoding="utf-8")
@@ -94,21 +94,28 @@ def test_parts_are_grey_levels_and_share_no_image(tmp_path):
 
 def test_the_rate_is_chosen_on_draws_and_images_that_are_not_reported(tmp_path):
     study = small_study(
-        tmp_path / "run", rates=(1.0, 2.0), num_tuning_draws=2, num_draws=3, seed=4
+        tmp_path / "run",
+        rates=(1.0, 2.0),
+        decays=(0.0, 0.5),
+        num_tuning_draws=2,
+        num_draws=3,
+        seed=4,
     )
     calls = []
 
-    def accuracy(rate, seed, part):
-        calls.append((rate, seed, part))
+    def accuracy(rate, decay, seed, part):
+        calls.append((rate, decay, seed, part))
         # The smaller rate is better on test images, the larger one on validation images.
-        return {"val": rate / 10, "test": (seed - 4000) / 100 - rate / 10}[part]
+        reached = {"val": rate / 10, "test": (seed - 4000) / 100 - rate / 10}
+        return reached[part] + decay / 100
 
     reached = study.tuned("any start", accuracy)
-    tuning, reported = calls[:4], calls[4:]
-    assert {part for _, _, part in tuning} == {"val"}
-    assert {seed for _, seed, _ in tuning} == {FIRST_TUNING_DRAW, FIRST_TUNING_DRAW + 1}
-    assert reported == [(2.0, seed, "test") for seed in (4000, 4001, 4002)]
-    assert reached == pytest.approx([-0.2, -0.19, -0.18])
+    tuning, reported = calls[:8], calls[8:]
+    assert len(set(tuning)) == 8 and {part for *_, part in tuning} == {"val"}
+    seeds = {FIRST_TUNING_DRAW, FIRST_TUNING_DRAW + 1}
+    assert {seed for _, _, seed, _ in tuning} == seeds
+    assert reported == [(2.0, 0.5, seed, "test") for seed in (4000, 4001, 4002)]
+    assert reached == pytest.approx([-0.195, -0.185, -0.175])
 
 
 def test_draws_of_runs_with_other_seeds_are_others(tmp_path):
