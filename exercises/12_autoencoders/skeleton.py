@@ -34,7 +34,7 @@ class Config:
     hidden_units: tuple[int, ...] = (256,)  # Of the dense encoder.
     filters: tuple[int, ...] = (8, 16)  # Of the convolutional one,
     wide_filters: tuple[int, ...] = (16, 32)  # and where it denoises or pretrains.
-    study_epochs: int = 3
+    study_epochs: int = 2
     linear_epochs: int = 6  # Of the linear autoencoder.
     noise_std: float = 0.5  # Of the grey levels' range.
     pretrain_epochs: int = 5
