@@ -21,6 +21,7 @@ from tfcourse.plots import (
 from tfcourse.representation_figures import scatter
 
 MAX_SIZES_SHOWN = 3  # Of the bottleneck, in the figure of reconstructions.
+MAX_PLANE_POINTS = 3000
 
 Errors = Mapping[str, Mapping[int, float]]  # By method, by size of the bottleneck.
 
@@ -95,10 +96,13 @@ def _rows_of_images(rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
 
 
 def code_planes(planes: Mapping[str, np.ndarray], labels: np.ndarray) -> Figure:
-    """Return the codes of two numbers in their plane, coloured by class."""
+    """Return the codes of two numbers in their plane, coloured by class.
+
+    Of many points only the first MAX_PLANE_POINTS are drawn.
+    """
     figure, axes = new_figure(1, len(planes), width=4.2 * len(planes), height=4.2)
     for ax, (method, plane) in zip(axes, planes.items(), strict=True):
-        scatter(ax, plane, labels)
+        scatter(ax, plane[:MAX_PLANE_POINTS], labels[:MAX_PLANE_POINTS])
         set_title(ax, f"{method}, 2 numbers")
     return figure
 
