@@ -114,7 +114,7 @@ def accuracies(rows: Mapping[str, Sequence[float]]) -> Figure:
         _strip(ax, len(rows) - 1 - index, np.asarray(values), COLOURS[0], name)
     ax.set_yticks(range(len(rows)), list(rows)[::-1])
     ax.set_ylim(-0.6, len(rows) - 0.4)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="y", visible=False)
     ax.set_xlabel("accuracy, one dot for each draw of the labels")
     return figure
