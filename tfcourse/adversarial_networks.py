@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.model_selection import train_test_split
 
-from tfcourse import data, training
+from tfcourse import training
 from tfcourse.errors import UserError
+from tfcourse.image_parts import load_image_parts
 from tfcourse.runs import Run
 from tfcourse.training.clock import EpochClock
 
@@ -33,30 +33,21 @@ def load_parts(run: Run, settings: Any) -> dict[str, Part]:
     Raises:
         UserError: If there are fewer test images than that.
     """
-    (images, labels), info = data.load_arrays("mnist", "train", source=settings.source)
-    (test_images, test_labels), test_info = data.load_arrays(
-        "mnist", "test", source=settings.source
+    parts = load_image_parts(
+        run,
+        "mnist",
+        settings.source,
+        val_fraction=settings.val_fraction,
+        seed=settings.seed,
     )
-    run.record_data(info)
-    run.record_data(test_info)
+    test_images, test_labels = parts["test"]
     if settings.num_test_images > len(test_labels):
         raise UserError(
             f"num_test_images <= {len(test_labels)}, the test images that there are; "
             f"got {settings.num_test_images}"
         )
-    train_images, val_images, train_labels, val_labels = train_test_split(
-        images,
-        labels,
-        test_size=settings.val_fraction,
-        stratify=labels,
-        random_state=settings.seed,
-    )
     chosen = slice(settings.num_test_images)
-    parts = {
-        "train": (train_images, train_labels),
-        "val": (val_images, val_labels),
-        "test": (test_images[chosen], test_labels[chosen]),
-    }
+    parts["test"] = test_images[chosen], test_labels[chosen]
     return {
         name: (images.astype(np.float32) / np.float32(255), labels)
         for name, (images, labels) in parts.items()

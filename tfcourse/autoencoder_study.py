@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.model_selection import train_test_split
 
 from tfcourse import autoencoder_figures as figures
-from tfcourse import data, training
+from tfcourse import training
+from tfcourse.image_parts import load_image_parts
 from tfcourse.runs import Run
 
 FIRST_TUNING_DRAW = 1_000_000  # Beyond all seeds of draws that are reported.
@@ -28,18 +28,7 @@ def load_parts(
     run: Run, source: str, *, val_fraction: float, seed: int
 ) -> dict[str, Part]:
     """Return MNIST with grey levels in [0, 1], as the parts "train", "val" and "test"."""
-    (images, labels), info = data.load_arrays("mnist", "train", source=source)
-    test, test_info = data.load_arrays("mnist", "test", source=source)
-    run.record_data(info)
-    run.record_data(test_info)
-    train_images, val_images, train_labels, val_labels = train_test_split(
-        images, labels, test_size=val_fraction, stratify=labels, random_state=seed
-    )
-    parts = {
-        "train": (train_images, train_labels),
-        "val": (val_images, val_labels),
-        "test": test,
-    }
+    parts = load_image_parts(run, "mnist", source, val_fraction=val_fraction, seed=seed)
     return {
         name: (images.astype(np.float32) / 255, labels)
         for name, (images, labels) in parts.items()

@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.model_selection import train_test_split
 
-from tfcourse import data, training
+from tfcourse import training
+from tfcourse.image_parts import load_image_parts
 from tfcourse.images import with_shifts
 from tfcourse.runs import Run
 from tfcourse.training.clock import EpochClock
@@ -85,28 +85,18 @@ class Study:
     @classmethod
     def start(cls, run: Run, config: Any, coder: Coder) -> Study:
         """Return a study of MNIST with the settings of an exercise's config."""
-        source, val_fraction = config.source, config.val_fraction
-        (images, labels), info = data.load_arrays("mnist", "train", source=source)
-        (test_images, test_labels), test_info = data.load_arrays(
-            "mnist", "test", source=source
+        parts = load_image_parts(
+            run,
+            "mnist",
+            config.source,
+            val_fraction=config.val_fraction,
+            seed=config.seed,
         )
-        run.record_data(info)
-        run.record_data(test_info)
-        images, test_images = (
-            a.astype(np.float32) / 255 for a in (images, test_images)
-        )
-        train_images, val_images, train_labels, val_labels = train_test_split(
-            images,
-            labels,
-            test_size=val_fraction,
-            stratify=labels,
-            random_state=config.seed,
-        )
-        examples = Examples(
-            (train_images, train_labels),
-            (val_images, val_labels),
-            (test_images, test_labels),
-        )
+        scaled = {
+            name: (images.astype(np.float32) / 255, labels)
+            for name, (images, labels) in parts.items()
+        }
+        examples = Examples(**scaled)
         return cls(
             run,
             examples,

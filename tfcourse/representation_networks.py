@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.model_selection import train_test_split
 
-from tfcourse import data, training
+from tfcourse import training
+from tfcourse.image_parts import load_image_parts
 from tfcourse.images import with_shifts
 from tfcourse.runs import Run
 
@@ -26,25 +26,13 @@ def load_parts(
         Parts "train", "val" and "test", shifted and scaled by the mean and the deviation
         of the training pixels; uint8 [n, height, width].
     """
-    (images, labels), info = data.load_arrays("mnist", "train", source=source)
-    (test_images, test_labels), test_info = data.load_arrays(
-        "mnist", "test", source=source
-    )
-    run.record_data(info)
-    run.record_data(test_info)
-    train_images, val_images, train_labels, val_labels = train_test_split(
-        images, labels, test_size=val_fraction, stratify=labels, random_state=seed
-    )
+    parts = load_image_parts(run, "mnist", source, val_fraction=val_fraction, seed=seed)
+    train_images = parts["train"][0]
     mean, deviation = np.float32(train_images.mean()), np.float32(train_images.std())
-    parts = {
-        "train": (train_images, train_labels),
-        "val": (val_images, val_labels),
-        "test": (test_images, test_labels),
-    }
     return {
         name: ((images.astype("float32") - mean) / deviation, labels)
         for name, (images, labels) in parts.items()
-    }, test_images
+    }, parts["test"][0]
 
 
 def make_networks(

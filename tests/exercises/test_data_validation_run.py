@@ -245,8 +245,7 @@ def test_class_matched_rows_have_the_same_shares():
 
 
 def test_flags_are_cleanlabs():
-    """The issue's cross-check: the same flags on at least 99 % of the rows."""
-    pytest.importorskip("cleanlab", reason="pip install cleanlab: it is the oracle")
+    """The cross-check: the same flags on at least 99 % of the rows."""
     rng = np.random.default_rng(3)
     # Where a model knows little, rows reach several thresholds, and cleanlab then takes
     # the most probable class of all; the paper, of those that reach theirs.
