@@ -1,5 +1,7 @@
 """The embedding projector in a real headless Chromium, against a real TensorBoard."""
 
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -43,6 +45,19 @@ def red_pixels(browser):
     return int(np.sum((red > 200) & (green < 60) & (blue < 60)))
 
 
+def most_red_pixels(browser, enough, seconds):
+    """Return the most red pixels of any screen until `enough` or the time is over.
+
+    The points are drawn some frames after the page says that it is done, on a busy
+    machine seconds after.
+    """
+    end = time.monotonic() + seconds
+    most = 0
+    while most < enough and time.monotonic() < end:
+        most = max(most, red_pixels(browser))
+    return most
+
+
 def write_runs(folder):
     """Write a run of 40 points in 6 dimensions, and one of 2 with red thumbnails."""
     rng = np.random.default_rng(0)
@@ -60,14 +75,16 @@ def write_runs(folder):
 def test_points_labels_and_thumbnails_are_drawn(tmp_path):
     find_programs()
     write_runs(tmp_path / "logs")
-    red = {}
     # The library adds a third column to two, as the projector's first view draws three.
-    for run, dimension in (("plain", 6), ("red", 3)):
-        with tensorboard(tmp_path / "logs" / run, tmp_path) as (url, _):
-            with Browser() as browser:
-                enter_projector(browser, url)
-                found = ["1 tensor found", "labels.tsv", "Points: 40"]
-                browser.wait(SAYS, [*found, f"Dimension: {dimension}"])
-                browser.wait(TEXTS + "return /described: \\d/.test(text)")
-                red[run] = red_pixels(browser)
-    assert red["red"] > red["plain"] + 1000
+    assert look_at_points(tmp_path / "logs" / "plain", 6, seconds=3) < 500
+    assert look_at_points(tmp_path / "logs" / "red", 3, seconds=60) > 1500
+
+
+def look_at_points(log_dir, dimension, seconds):
+    """Open a run in the projector; return the most red pixels that were seen."""
+    with tensorboard(log_dir, log_dir.parent) as (url, _), Browser() as browser:
+        enter_projector(browser, url)
+        found = ["1 tensor found", "labels.tsv", "Points: 40"]
+        browser.wait(SAYS, [*found, f"Dimension: {dimension}"])
+        browser.wait(TEXTS + "return /described: \\d/.test(text)")
+        return most_red_pixels(browser, enough=1501, seconds=seconds)
