@@ -153,10 +153,10 @@ class Comparisons:
                 loss=self._loss,
             )
             self._study.measure(thin, "low rank, tuned", str(rank), network=model.name)
+        twin = copy_of(model)  # One for all files: each would trace a graph of its own.
         for axis, method in ((None, "bits per tensor"), (-1, "bits per channel")):
             for num_bits in config.bits:
                 arrays = affine_arrays(model, self._quantise, num_bits, axis)
-                twin = copy_of(model)
                 self._study.measure_file(twin, arrays, method, str(num_bits))
         if PREFIXES[model.name] == "mlp":
             self._compare_pruning(model, sparsity, config)

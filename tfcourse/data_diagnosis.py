@@ -6,7 +6,7 @@ The tests themselves, and how faults are named, are exercise 06's and come as fu
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.linear_model import RidgeClassifier
 
 from tfcourse.data_fault_images import PROCESSINGS
-from tfcourse.data_faults import SETS, Schema
+from tfcourse.data_faults import SETS, Schema, Sets
 from tfcourse.data_validation_tests import (
     FINDINGS,
     excess_p_value,
@@ -66,10 +66,11 @@ def class_matched(
 
 
 def p_values(
-    sets: Mapping, schema: Schema, embed: Embed, config: Any, tests: Tests
+    sets: Sets, schema: Schema, embed: Embed, config: Any, tests: Tests
 ) -> PValues:
     """Return the p-value of each test of a triplet that fulfils the schema."""
-    found, num_classes = {}, schema.num_classes
+    found: PValues = {}
+    num_classes = schema.num_classes
     for name, (_, labels) in sets.items():
         found["balance", name] = tests.balance_p_value(labels, schema.class_shares)
         found["order", name] = tests.order_p_value(labels)
@@ -85,8 +86,8 @@ def p_values(
     features = {name: embed(intact[name][0]) for name in SETS}
     models = {s: RidgeClassifier(100.0).fit(features[s], intact[s][1]) for s in SETS}
     for first, second in PAIRS:
-        labels = intact[first][1], intact[second][1]
-        rows = class_matched(*labels, num_classes, config.seed)
+        both = intact[first][1], intact[second][1]  # Their labels.
+        rows = class_matched(*both, num_classes, config.seed)
         for statistic, values in statistics[first].items():
             samples = values[rows[0]], statistics[second][statistic][rows[1]]
             test = stats.ks_2samp(*samples, method="asymp")
@@ -97,7 +98,7 @@ def p_values(
         (third,) = {*SETS} - {first, second}
         hits = [
             models[third].predict(part) == label[row]
-            for part, label, row in zip(parts, labels, rows, strict=True)
+            for part, label, row in zip(parts, both, rows, strict=True)
         ]
         worse = (first, second)[int(hits[0].mean() > hits[1].mean())]
         table = [[np.sum(hit), np.sum(~hit)] for hit in hits]
@@ -105,7 +106,7 @@ def p_values(
     return found
 
 
-def is_renamed(sets: Mapping, name: str, num_classes: int, embed: Embed) -> bool:
+def is_renamed(sets: Sets, name: str, num_classes: int, embed: Embed) -> bool:
     """Return whether another numbering of the classes fits a set's labels far better."""
     other = "val" if name == "train" else "train"
     model = RidgeClassifier(100.0).fit(embed(sets[other][0]), sets[other][1])
@@ -114,10 +115,11 @@ def is_renamed(sets: Mapping, name: str, num_classes: int, embed: Embed) -> bool
     np.add.at(counts, (predicted[::2], labels[::2]), 1)
     renamed = linear_sum_assignment(-counts)[1]  # The best label for each prediction.
     predicted, labels = predicted[1::2], labels[1::2]  # The half that chose nothing.
-    return np.mean(renamed[predicted] == labels) > 1.5 * np.mean(predicted == labels)
+    share = np.mean(renamed[predicted] == labels)
+    return bool(share > 1.5 * np.mean(predicted == labels))
 
 
-def processing_of(sets: Mapping, name: str, level: float, tests: Tests) -> str | None:
+def processing_of(sets: Sets, name: str, level: float, tests: Tests) -> str | None:
     """Return what, done to the other sets, makes their images like this set's, or None."""
     others = np.concatenate([sets[other][0] for other in SETS if other != name])[::3]
     target = tests.image_statistics(sets[name][0])
@@ -126,15 +128,15 @@ def processing_of(sets: Mapping, name: str, level: float, tests: Tests) -> str |
         values = tests.image_statistics(PROCESSINGS[process](others, severity))
         found = [stats.ks_2samp(values[k], target[k], method="asymp") for k in target]
         p_values[process] = min(test.pvalue for test in found)
-    best = max(p_values, key=p_values.get)
+    best = max(p_values, key=lambda process: p_values[process])
     return best if len(target) * p_values[best] > level else None
 
 
 def examine(
-    sets: Mapping, schema: Schema, embed: Embed, config: Any, tests: Tests
+    sets: Sets, schema: Schema, embed: Embed, config: Any, tests: Tests
 ) -> tuple[dict[str, tuple[str, ...]], PValues]:
     """Return the faults of a triplet by name, and the p-values that they rest on."""
-    findings = {name: set() for name in FINDINGS}
+    findings: dict[str, Any] = {name: set() for name in FINDINGS}
     for name in SETS:
         problems = tests.schema_problems(*sets[name], schema)
         findings["pixels"] |= {name} if problems - {"labels", "count"} else set()

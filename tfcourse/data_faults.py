@@ -17,6 +17,8 @@ import numpy as np
 from tfcourse.data_fault_images import PROCESSINGS, damage, re_encode
 
 Part = tuple[np.ndarray, np.ndarray]  # Images uint8 [n, h, w, 3], labels int64 [n].
+Sets = Mapping[str, Part]
+Generator = np.random.Generator
 SETS = ("train", "val", "test")
 RUN_LENGTH = 8  # Rows of one class behind one another, as frames of one film.
 
@@ -145,7 +147,7 @@ def make_triplet(
                 rows[name] = picked
                 spare = np.setdiff1d(candidates, picked)
     sets = {name: (images[r], labels[r].astype(np.int64)) for name, r in rows.items()}
-    if fault in _CHANGING:
+    if fault is not None and fault in _CHANGING:
         for name in chosen:
             sets[name] = _CHANGING[fault](sets, name, severity, rng)
     return Triplet(sets, schema, fault, chosen)
@@ -155,7 +157,13 @@ def make_triplet(
 # severity, generator -> rows of the pool.
 
 
-def _by_class_weights(labels, candidates, count, weights, rng):
+def _by_class_weights(
+    labels: np.ndarray,
+    candidates: np.ndarray,
+    count: int,
+    weights: np.ndarray,
+    rng: Generator,
+) -> np.ndarray:
     """Return rows of which each class has its share of the weights."""
     counts = rng.multinomial(count, weights / weights.sum())
     classes = labels[candidates]
@@ -166,18 +174,39 @@ def _by_class_weights(labels, candidates, count, weights, rng):
     return rng.permutation(np.concatenate(picked))
 
 
-def _imbalance(images, labels, candidates, count, severity, rng):
+def _imbalance(
+    images: np.ndarray,
+    labels: np.ndarray,
+    candidates: np.ndarray,
+    count: int,
+    severity: float,
+    rng: Generator,
+) -> np.ndarray:
     weights = np.geomspace(1.0, severity, labels.max() + 1)
     return _by_class_weights(labels, candidates, count, rng.permutation(weights), rng)
 
 
-def _missing_classes(images, labels, candidates, count, severity, rng):
+def _missing_classes(
+    images: np.ndarray,
+    labels: np.ndarray,
+    candidates: np.ndarray,
+    count: int,
+    severity: float,
+    rng: Generator,
+) -> np.ndarray:
     weights = np.ones(labels.max() + 1)
     weights[rng.choice(len(weights), int(severity), False)] = 0.0
     return _by_class_weights(labels, candidates, count, weights, rng)
 
 
-def _other_distribution(images, labels, candidates, count, severity, rng):
+def _other_distribution(
+    images: np.ndarray,
+    labels: np.ndarray,
+    candidates: np.ndarray,
+    count: int,
+    severity: float,
+    rng: Generator,
+) -> np.ndarray:
     """Return rows with brighter borders than usual, as many of each class as usual."""
     border = np.ones(images.shape[1:3], bool)
     border[4:-4, 4:-4] = False
@@ -189,7 +218,8 @@ def _other_distribution(images, labels, candidates, count, severity, rng):
         mine = np.flatnonzero(labels[candidates] == label)
         weights = np.exp(severity * score[mine])
         picked.append(rng.choice(mine, number, False, weights / weights.sum()))
-    return candidates[rng.permutation(np.concatenate(picked))]
+    rows: np.ndarray = candidates[rng.permutation(np.concatenate(picked))]
+    return rows
 
 
 _CHOOSING: Mapping[str, Callable[..., np.ndarray]] = {
@@ -203,24 +233,24 @@ _CHOOSING: Mapping[str, Callable[..., np.ndarray]] = {
 
 
 def _processing(process: Callable[..., np.ndarray]) -> Callable[..., Part]:
-    def change(sets, name, severity, rng):
+    def change(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
         images, labels = sets[name]
         return process(images, severity), labels
 
     return change
 
 
-def _wrong_range(sets, name, severity, rng):
+def _wrong_range(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     images, labels = sets[name]
     return (images / np.float32(severity)).astype(np.float32), labels
 
 
-def _labels_from_one(sets, name, severity, rng):
+def _labels_from_one(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     images, labels = sets[name]
     return images, labels + int(severity)
 
 
-def _corrupt_images(sets, name, severity, rng):
+def _corrupt_images(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     images, labels = sets[name]
     images = images.copy()
     broken = rng.choice(len(images), round(severity * len(images)), False)
@@ -228,7 +258,13 @@ def _corrupt_images(sets, name, severity, rng):
     return images, labels
 
 
-def _with_copies(sets, name, severity, rng, change):
+def _with_copies(
+    sets: Sets,
+    name: str,
+    severity: float,
+    rng: Generator,
+    change: Callable[[np.ndarray], np.ndarray],
+) -> Part:
     images, labels = (array.copy() for array in sets[name])
     train_images, train_labels = sets["train"]
     places = rng.choice(len(images), round(severity * len(images)), False)
@@ -238,17 +274,17 @@ def _with_copies(sets, name, severity, rng, change):
     return images, labels
 
 
-def _duplicates(sets, name, severity, rng):
+def _duplicates(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     return _with_copies(sets, name, severity, rng, lambda images: images)
 
 
-def _near_duplicates(sets, name, severity, rng):
+def _near_duplicates(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     return _with_copies(
         sets, name, severity, rng, lambda images: re_encode(images, rng)
     )
 
 
-def _ordered(sets, name, severity, rng):
+def _ordered(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     """Return the set with `severity` of its rows in runs of one class."""
     images, labels = sets[name]
     shuffled = rng.permutation(len(labels))
@@ -260,7 +296,7 @@ def _ordered(sets, name, severity, rng):
     return images[order], labels[order]
 
 
-def _labels_permuted(sets, name, severity, rng):
+def _labels_permuted(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     images, labels = sets[name]
     num_classes = int(labels.max()) + 1
     shift = rng.integers(1, num_classes)
@@ -270,13 +306,13 @@ def _labels_permuted(sets, name, severity, rng):
     return images, renamed[labels]
 
 
-def _labels_noisy(sets, name, severity, rng):
+def _labels_noisy(sets: Sets, name: str, severity: float, rng: Generator) -> Part:
     images, labels = sets[name]
     return images, flip_labels(labels, severity, int(labels.max()) + 1, rng)[0]
 
 
 def flip_labels(
-    labels: np.ndarray, share: float, num_classes: int, rng: np.random.Generator
+    labels: np.ndarray, share: float, num_classes: int, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labels of which a share was replaced by another class, and which: bool [n].
 

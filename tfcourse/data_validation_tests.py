@@ -49,7 +49,9 @@ def is_corrupt(images: np.ndarray) -> np.ndarray:
     grey -= grey.mean(axis=(1, 2), keepdims=True)
     products = (grey[:, :, 1:] * grey[:, :, :-1]).mean(axis=(1, 2))
     correlation = products / ((grey**2).mean(axis=(1, 2)) + 1e-9)
-    return (flat_rows.mean(axis=1) >= FLAT_SHARE) | (correlation < LEAST_CORRELATION)
+    broken: np.ndarray = flat_rows.mean(axis=1) >= FLAT_SHARE
+    broken |= correlation < LEAST_CORRELATION
+    return broken
 
 
 def excess_p_value(flags: Mapping[str, np.ndarray], name: str) -> float:
