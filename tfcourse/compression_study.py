@@ -160,8 +160,10 @@ class Study:
     def accuracy(self, model: keras.Model, part: str) -> float:
         """Return the accuracy in [0, 1] on `train`, `val` or `test`."""
         images, labels = getattr(self.examples, part)
-        logits = model.predict(images, batch_size=1000, verbose=0)  # [n, classes]
-        return float(np.mean(logits.argmax(-1) == labels))
+        # Not `predict`: it would trace a graph for each network and size of a batch.
+        parts = (images[k : k + 1000] for k in range(0, len(images), 1000))
+        logits = np.concatenate([model(part, training=False) for part in parts])
+        return float(np.mean(logits.argmax(-1) == labels))  # Of [n, classes].
 
     def measure(
         self, model: keras.Model, method: str, setting: str = "", network: str = ""
