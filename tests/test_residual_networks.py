@@ -130,6 +130,8 @@ def test_inputs_of_any_shape_are_taken(shape):
     assert np.isfinite(features).all()
 
 
+# Keras's conversion of variables to numpy.
+@pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")
 def test_a_model_is_saved_and_loaded(tmp_path):
     model = cifar_resnet((8, 8, 3), 4, 8, shortcut="A")
     model.save(tmp_path / "model.keras")

@@ -19,14 +19,20 @@ Build = Callable[[Any], keras.Model]  # Of an input shape.
 KINDS = ("plain", "residual")
 
 
-def count_parameters(run: Run, models: Mapping[str, keras.Model]) -> dict[str, float]:
+def count_parameters(
+    run: Run, builders: Mapping[str, Callable[[], keras.Model]]
+) -> dict[str, float]:
     """Return `<name>_parameters`: how many numbers of each model are trained.
 
     A table goes to TensorBoard.
     """
+
+    def count(build: Callable[[], keras.Model]) -> int:
+        return sum(int(np.prod(v.shape)) for v in build().trainable_variables)
+
     counts = {
-        name: sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-        for name, model in models.items()
+        name: run.once(f"parameters/{name}", functools.partial(count, build))
+        for name, build in builders.items()
     }
     rows = [f"| {name} | {count:,} |" for name, count in counts.items()]
     table = ["| network | trained parameters |", "|:--|--:|", *rows]
@@ -118,7 +124,7 @@ def report_depths(
         `train_error_<kind>_<shallow or deep>` and `test_error_...`; `degradation`, by how
         much the deep plain network's training error is above the shallow one's;
         `residual_degradation`, the same with shortcuts; `residual_gain`, by how much
-        shortcuts lower the deep network's; `first_over_last_gradient_<name>`.
+        shortcuts lower the deep network's; `first_over_last_gradient_<kind>_<place>`.
     """
     shallow, deep = study.settings.study_depths
     networks = {
@@ -138,7 +144,9 @@ def report_depths(
     metrics["residual_degradation"] = last["residual_deep"] - last["residual_shallow"]
     metrics["residual_gain"] = last["plain_deep"] - last["residual_deep"]
     for name, norms in gradients.items():
-        metrics[f"first_over_last_gradient_{name}"] = norms[0] / norms[-1]
+        kind, _, depth = name.rpartition("_")
+        place = "shallow" if int(depth) == shallow else "deep"
+        metrics[f"first_over_last_gradient_{kind}_{place}"] = norms[0] / norms[-1]
     return metrics
 
 

@@ -247,9 +247,9 @@ def zeros_keep_the_size_and_a_stride_divides_it(submission):
 
 @check(task="convolution")
 def the_kernel_starts_as_he_has_it(submission):
-    _, kernel = convolution_model(submission, (8, 8, 40), 80, 3)
+    _, kernel = convolution_model(submission, (8, 8, 40), 60, 3)
     values = kernel.numpy().astype(np.float64)
-    deviation, inputs, outputs = values.std(), 9 * 40, 9 * 80
+    deviation, inputs, outputs = values.std(), 9 * 40, 9 * 60
     right = np.sqrt(2 / inputs)
     for wrong, mistake in (
         (

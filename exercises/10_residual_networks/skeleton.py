@@ -383,18 +383,19 @@ def compile_model(
 
 
 # %%
-def networks_to_count(basic: Callable[..., keras.Model]) -> dict[str, keras.Model]:
-    """Return networks whose sizes are known, by name."""
-    small, large = (32, 32, 3), (224, 224, 3)
-    project = projection_shortcut
+def networks_to_count() -> dict[str, Callable[[], keras.Model]]:
+    """Return builders of networks whose sizes are known, by name."""
+    small = functools.partial(cifar_resnet, (32, 32, 3), 10, block=basic_block)
+    large = functools.partial(
+        imagenet_resnet, (224, 224, 3), 1000, shortcut=projection_shortcut
+    )
+    partial, padded = functools.partial, zero_padded_shortcut
     return {
-        "resnet_20": basic(small, depth=20, shortcut=zero_padded_shortcut),
-        "resnet_20_projection": basic(small, depth=20, shortcut=project),
-        "resnet_56": basic(small, depth=56, shortcut=zero_padded_shortcut),
-        "resnet_18": imagenet_resnet(large, 1000, (2, 2, 2, 2), basic_block, project),
-        "resnet_50": imagenet_resnet(
-            large, 1000, (3, 4, 6, 3), bottleneck_block, project
-        ),
+        "resnet_20": partial(small, depth=20, shortcut=padded),
+        "resnet_20_projection": partial(small, depth=20, shortcut=projection_shortcut),
+        "resnet_56": partial(small, depth=56, shortcut=padded),
+        "resnet_18": partial(large, num_blocks=(2, 2, 2, 2), block=basic_block),
+        "resnet_50": partial(large, num_blocks=(3, 4, 6, 3), block=bottleneck_block),
     }
 
 
@@ -404,8 +405,8 @@ def main(config: Config, run: Run) -> dict[str, float]:
     basic = functools.partial(
         cifar_resnet, num_classes=study.num_classes, block=basic_block
     )
-    metrics = comparisons.count_parameters(run, networks_to_count(basic))
-    metrics["resnet_20_by_arithmetic"] = num_parameters(20, study.num_classes)
+    metrics = comparisons.count_parameters(run, networks_to_count())
+    metrics["resnet_20_by_arithmetic"] = num_parameters(20, 10)
     kinds = {"plain": None, "residual": zero_padded_shortcut}
     networks = {
         f"{kind}_{depth}": functools.partial(basic, depth=depth, shortcut=shortcut)

@@ -98,8 +98,8 @@ def test_a_resumed_run_takes_up_what_was_measured(small_run):
     again = Run(run.directory, resume=True, show_progress=False)
     second = SOLUTION.main(SMALL, again)
     changed = {name for name in first if first[name] != second[name]}
-    assert changed == {"first_over_last_gradient_plain_8"}
-    assert second["first_over_last_gradient_plain_8"] == pytest.approx(3)
+    assert changed == {"first_over_last_gradient_plain_shallow"}
+    assert second["first_over_last_gradient_plain_shallow"] == pytest.approx(3)
 
 
 def test_more_images_than_there_are_and_odd_sizes_are_refused(tmp_path):
