@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 
 from tfcourse import plots
 from tfcourse import residual_figures as figures
-from tfcourse.residual_study import Study, averaged, confusion
+from tfcourse.residual_study import Part, Study, averaged, confusion
 from tfcourse.runs import Run
 
-Build = Callable[[Any], keras.Model]  # Of an input shape.
+Build = Callable[..., keras.Model]  # Of an input shape, and where it says so `depth`.
 
-KINDS = ("plain", "residual")
+TRAINED = ("plain", "residual")
+NUM_NORM_IMAGES = 128  # A batch, for the gradients' norms.
 
 
 def count_parameters(
@@ -41,84 +43,20 @@ def count_parameters(
     return {f"{name}_parameters": float(count) for name, count in counts.items()}
 
 
-def gradients_at_the_start(
-    study: Study, networks: Mapping[str, Build], gradient_norms: Callable[..., Any]
-) -> dict[str, list[float]]:
-    """Return the norms of the kernels' gradients before the first step, by name.
-
-    Args:
-        study: Its settings have `study_size`, `study_images` and `norm_images`.
-        networks: Build a model from an input shape.
-        gradient_norms: Of a model, images and labels.
-    """
-    settings = study.settings
-    images, labels = study.small_part(settings.study_images, settings.study_size)
-    batch = images[: settings.norm_images], labels[: settings.norm_images]
-
-    def measure(build: Build) -> list[float]:
-        model = build(images.shape[1:])
-        return np.asarray(gradient_norms(model, *batch)).tolist()
-
-    return {
-        name: study.run.once(f"gradients/{name}", functools.partial(measure, build))
-        for name, build in networks.items()
-    }
-
-
 def compare_depths(
-    study: Study, networks: Mapping[str, Build]
-) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Return training errors by epoch and test errors of plain and residual networks.
-
-    All are trained alike. An epoch's error is the mean over its batches, as they come.
-
-    Args:
-        study: Its settings have `study_images`, `study_size`, `study_epochs`,
-            `study_batch` and `study_rate`.
-        networks: Build a model from an input shape, by `plain_<depth>` and
-            `residual_<depth>`; others are left out.
-    """
-    settings = study.settings
-    part = study.small_part(settings.study_images, settings.study_size)
-    test = averaged(study.parts["test"][0], settings.study_size), study.parts["test"][1]
-    errors, test_errors = {}, {}
-    for name, build in networks.items():
-        kind, _, depth = name.partition("_")
-        if kind not in KINDS:
-            continue
-        model = build(part[0].shape[1:])
-        history = study.train(
-            f"depths/{name}",
-            model,
-            part,
-            epochs=settings.study_epochs,
-            batch_size=settings.study_batch,
-            peak_rate=settings.study_rate,
-        )
-        errors[name] = [1 - accuracy for accuracy in history["accuracy"]]
-        matrix = confusion(model, test, study.num_classes)
-        test_errors[name] = float(1 - np.trace(matrix) / matrix.sum())
-        study.run.hparams(
-            name,
-            {"kind": kind, "depth": int(depth)},
-            {"train_error": errors[name][-1], "test_error": test_errors[name]},
-        )
-    return errors, test_errors
-
-
-def report_depths(
-    study: Study,
-    errors: Mapping[str, list[float]],
-    test_errors: Mapping[str, float],
-    gradients: Mapping[str, list[float]],
+    study: Study, kinds: Mapping[str, Build], gradient_norms: Callable[..., Any]
 ) -> dict[str, float]:
-    """Draw training errors and gradient norms; return what the depths did.
+    """Return what depth does to gradients and errors, with and without shortcuts.
+
+    Plain and residual networks of both depths are trained alike, on small images. The
+    gradients are those before the first step, of one batch.
 
     Args:
-        study: Its settings have `study_depths`, the shallow one first.
-        errors: By kind and depth, over the epochs.
-        test_errors: By kind and depth.
-        gradients: By name, over the kernels.
+        study: Its settings have `study_depths`, the shallow one first, `study_images`,
+            `study_size`, `study_epochs`, `study_batch` and `study_rate`.
+        kinds: Build a model from an input shape and `depth`: "plain" and "residual" are
+            trained; of others the gradients alone are measured, of the deep network.
+        gradient_norms: Of a model, images and labels: a number for each kernel.
 
     Returns:
         `train_error_<kind>_<shallow or deep>` and `test_error_...`; `degradation`, by how
@@ -126,28 +64,79 @@ def report_depths(
         `residual_degradation`, the same with shortcuts; `residual_gain`, by how much
         shortcuts lower the deep network's; `first_over_last_gradient_<kind>_<place>`.
     """
-    shallow, deep = study.settings.study_depths
-    networks = {
-        f"{kind}_{place}": f"{kind}_{depth}"
-        for kind in KINDS
-        for place, depth in (("shallow", shallow), ("deep", deep))
-    }
-    last = {place: errors[name][-1] for place, name in networks.items()}
-    study.run.figure("training_error", figures.training_error(errors))
+    settings = study.settings
+    places = dict(zip(settings.study_depths, ("shallow", "deep"), strict=True))
+    part = study.small_part(settings.study_images, settings.study_size)
+    gradients, metrics = {}, {}
+    for (depth, place), kind in itertools.product(places.items(), kinds):
+        if kind in TRAINED or place == "deep":
+            build = functools.partial(kinds[kind], depth=depth)
+            norms = _norms(study, f"{kind}_{depth}", build, part, gradient_norms)
+            gradients[f"{kind}_{depth}"] = norms
+            metrics[f"first_over_last_gradient_{kind}_{place}"] = norms[0] / norms[-1]
     study.run.figure("gradient_norms", figures.gradient_norms(gradients))
-    for name, norms in gradients.items():
-        for place, norm in enumerate(norms):
-            study.run.scalars(f"gradients/{name}", {"gradient_norm": norm}, place + 1)
-    metrics = {f"train_error_{place}": error for place, error in last.items()}
-    metrics |= {f"test_error_{place}": test_errors[n] for place, n in networks.items()}
-    metrics["degradation"] = last["plain_deep"] - last["plain_shallow"]
-    metrics["residual_degradation"] = last["residual_deep"] - last["residual_shallow"]
-    metrics["residual_gain"] = last["plain_deep"] - last["residual_deep"]
-    for name, norms in gradients.items():
-        kind, _, depth = name.rpartition("_")
-        place = "shallow" if int(depth) == shallow else "deep"
-        metrics[f"first_over_last_gradient_{kind}_{place}"] = norms[0] / norms[-1]
+    curves, last = {}, {}
+    for (depth, place), kind in itertools.product(places.items(), TRAINED):
+        build = functools.partial(kinds[kind], depth=depth)
+        errors, test_error = _errors(study, kind, depth, build, part)
+        curves[f"{kind}_{depth}"] = errors
+        last[kind, place] = errors[-1]
+        metrics[f"train_error_{kind}_{place}"] = errors[-1]
+        metrics[f"test_error_{kind}_{place}"] = test_error
+    study.run.figure("training_error", figures.training_error(curves))
+    metrics["degradation"] = last["plain", "deep"] - last["plain", "shallow"]
+    metrics["residual_degradation"] = (
+        last["residual", "deep"] - last["residual", "shallow"]
+    )
+    metrics["residual_gain"] = last["plain", "deep"] - last["residual", "deep"]
     return metrics
+
+
+def _norms(
+    study: Study,
+    name: str,
+    build: Build,
+    part: Part,
+    gradient_norms: Callable[..., Any],
+) -> list[float]:
+    """Return the norms of the kernels' gradients before the first step."""
+    images, labels = (array[:NUM_NORM_IMAGES] for array in part)
+
+    def measure() -> list[float]:
+        model = build(images.shape[1:])
+        return np.asarray(gradient_norms(model, images, labels)).tolist()
+
+    norms: list[float] = study.run.once(f"gradients/{name}", measure)
+    for place, norm in enumerate(norms):
+        study.run.scalars(f"gradients/{name}", {"gradient_norm": norm}, place + 1)
+    return norms
+
+
+def _errors(
+    study: Study, kind: str, depth: int, build: Build, part: Part
+) -> tuple[list[float], float]:
+    """Return a network's training error by epoch, and its test error.
+
+    An epoch's error is the mean over its batches, as they come.
+    """
+    settings, name = study.settings, f"{kind}_{depth}"
+    model = build(part[0].shape[1:])
+    history = study.train(
+        f"depths/{name}",
+        model,
+        part,
+        epochs=settings.study_epochs,
+        batch_size=settings.study_batch,
+        peak_rate=settings.study_rate,
+    )
+    errors = [1 - accuracy for accuracy in history["accuracy"]]
+    images, labels = study.parts["test"]
+    test = averaged(images, settings.study_size), labels
+    matrix = confusion(model, test, study.num_classes)
+    test_error = float(1 - np.trace(matrix) / matrix.sum())
+    outcome = {"train_error": errors[-1], "test_error": test_error}
+    study.run.hparams(name, {"kind": kind, "depth": depth}, outcome)
+    return errors, test_error
 
 
 def train_for_accuracy(study: Study, model: keras.Model) -> dict[str, float]:

@@ -827,17 +827,11 @@ def check_calls(blocks, expected, shortcut):
     )
 
 
-def check_network(model, rng, stem, classes, expected, what):
-    """Fail where the network around the blocks computes something else.
+def check_frame(model, stem, classes, expected, what):
+    """Fail where the network has other weights around its blocks.
 
-    Args:
-        model: The student's.
-        rng: Draws weights and images.
-        stem: Shape of the first kernel.
-        classes: Logits.
-        expected: Of images, kernel, normalisation and a flag (centred windows): features
-            and maps, by what is wrong; None is right.
-        what: Said where the weights are others.
+    Returns:
+        The first kernel, the normalisation, the dense layer's kernel and its bias.
     """
     kernels, norms, others = parts_of(model)
     shapes = [tuple(kernel.shape) for kernel in kernels]
@@ -849,7 +843,6 @@ def check_network(model, rng, stem, classes, expected, what):
     dense = [v for v in others if len(v.shape) == 2]
     bias = [v for v in others if len(v.shape) == 1]
     features = expected["features"]
-    received = [tuple(v.shape) for v in others]
     flat = len(dense) == 1 and dense[0].shape[0] > features
     assert not flat, explain(
         "the dense layer sees every pixel: take the mean over height and width before it",
@@ -860,7 +853,7 @@ def check_network(model, rng, stem, classes, expected, what):
         f"{what}: one convolution without bias before the blocks, and one dense layer "
         "behind them",
         expected=[(features, classes), (classes,)],
-        received=received,
+        received=[tuple(v.shape) for v in others],
     )
     channels = [channels_of(norm) for norm in norms]
     assert channels == [expected["norm"]], explain(
@@ -869,18 +862,32 @@ def check_network(model, rng, stem, classes, expected, what):
         expected=f"for {expected['norm']} channels",
         received=f"for {channels} channels",
     )
-    randomise(rng, kernels, norms)
-    dense[0].assign(rng.normal(0, 1, dense[0].shape))
-    bias[0].assign(rng.normal(0, 3, bias[0].shape))
+    return kernels[0], norms[0], dense[0], bias[0]
+
+
+def check_network(model, rng, stem, classes, expected, what):
+    """Fail where the network around the blocks computes something else.
+
+    Args:
+        model: The student's.
+        rng: Draws weights and images.
+        stem: Shape of the first kernel.
+        classes: Logits.
+        expected: "features" and "norm", channels of the last maps and of the one
+            normalisation, and "variants": functions of images, kernel, normalisation and
+            a flag (centred windows) that return features, by what is wrong; None is right.
+        what: Said where the weights are others.
+    """
+    kernel, norm, dense, bias = check_frame(model, stem, classes, expected, what)
+    randomise(rng, [kernel], [norm])
+    dense.assign(rng.normal(0, 1, dense.shape))
+    bias.assign(rng.normal(0, 3, bias.shape))
     images = rng.normal(0, 1, (3, *model.input_shape[1:])).astype("float32")
     outputs = np.asarray(model(images), np.float64)
-    arrangements = [(images, kernels[0].numpy(), norms[0], c) for c in (True, False)]
-    variants = expected["variants"]
+    arrangements = [(images, kernel.numpy(), norm, c) for c in (True, False)]
     logits = {
-        mistake: [
-            function(*a) @ dense[0].numpy() + bias[0].numpy() for a in arrangements
-        ]
-        for mistake, function in variants.items()
+        mistake: [function(*a) @ dense.numpy() + bias.numpy() for a in arrangements]
+        for mistake, function in expected["variants"].items()
     }
     if any(close(outputs, right) for right in logits[None]):
         return

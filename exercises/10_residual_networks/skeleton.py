@@ -2,8 +2,9 @@
 """Residual networks: why depth alone makes a network worse, and what a shortcut does."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 import keras
 import numpy as np
@@ -12,11 +13,12 @@ from keras.ops import relu
 from numpy.typing import NDArray
 
 from tfcourse import residual_comparisons as comparisons
+from tfcourse.rate_schedules import RateByStep, tenth_by_tenth
 from tfcourse.residual_study import Study
 from tfcourse.runs import Run
 
-Shortcut = Callable[..., keras.KerasTensor]  # Of inputs, filters and stride.
-Block = Callable[..., keras.KerasTensor]  # Of inputs, filters, stride and shortcut.
+Tensor = keras.KerasTensor
+Shortcut = Callable[..., Tensor] | None  # From inputs, filters and stride.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,6 @@ class Config:
     peak_rate: float = 0.2  # at a rate that rises to this
     warmup_share: float = 0.2  # in this share of the steps.
     schedule: str = "cosine"  # Or "steps": the paper's.
-    momentum: float = 0.9
     weight_decay: float = 5e-3  # Times rate and weight, at each step.
     label_smoothing: float = 0.1
     padding: int = 4  # Pixels around an image before a random crop.
@@ -41,7 +42,6 @@ class Config:
     study_size: int = 16  # of so many pixels in height and width,
     study_batch: int = 128
     study_rate: float = 0.1  # at a rate that rises to this.
-    norm_images: int = 128  # A batch, for the gradients' norms.
     seed: int = 0
 
 
@@ -55,7 +55,6 @@ SMOKE = Config(
     study_epochs=1,
     study_images=256,
     study_batch=32,
-    norm_images=32,
 )
 # He et al., 2016, section 4.2: 64,000 steps of 128 images. Its decay of 1e-4 acts through
 # the momentum, which makes it ten times as much.
@@ -75,9 +74,7 @@ FULL = dataclasses.replace(
 
 
 # %%
-def convolution(
-    inputs: keras.KerasTensor, filters: int, kernel_size: int, stride: int = 1
-) -> keras.KerasTensor:
+def convolution(inputs, filters: int, kernel_size: int, stride: int = 1) -> Tensor:
     """Return a convolution of the inputs.
 
     The kernel starts with normally distributed weights of mean 0 and variance 2 / (number
@@ -98,7 +95,7 @@ def convolution(
     raise NotImplementedError("exercise 10: write convolution()")
 
 
-def normalise(inputs: keras.KerasTensor) -> keras.KerasTensor:
+def normalise(inputs: Tensor) -> Tensor:
     """Return the inputs after batch normalisation.
 
     Trainings are short here: its moving averages forget after some ten batches.
@@ -107,9 +104,7 @@ def normalise(inputs: keras.KerasTensor) -> keras.KerasTensor:
 
 
 # %%
-def zero_padded_shortcut(
-    inputs: keras.KerasTensor, filters: int, stride: int
-) -> keras.KerasTensor:
+def zero_padded_shortcut(inputs, filters: int, stride: int) -> Tensor:
     """Return every `stride`-th pixel, the channels filled up with zeros: option A.
 
     It has no weights.
@@ -126,9 +121,7 @@ def zero_padded_shortcut(
 
 
 # %%
-def projection_shortcut(
-    inputs: keras.KerasTensor, filters: int, stride: int
-) -> keras.KerasTensor:
+def projection_shortcut(inputs, filters: int, stride: int) -> Tensor:
     """Return a normalised 1x1 convolution of every `stride`-th pixel: option B.
 
     Args:
@@ -144,9 +137,7 @@ def projection_shortcut(
 
 
 # %%
-def basic_block(
-    inputs: keras.KerasTensor, filters: int, stride: int, shortcut: Shortcut | None
-) -> keras.KerasTensor:
+def basic_block(inputs, filters: int, stride: int, shortcut: Shortcut) -> Tensor:
     """Return two 3x3 convolutions of the inputs, added to the inputs, after a ReLU.
 
     Each convolution is normalised; the first has the stride, and a ReLU behind it. The
@@ -169,9 +160,7 @@ def basic_block(
 
 
 # %%
-def bottleneck_block(
-    inputs: keras.KerasTensor, filters: int, stride: int, shortcut: Shortcut | None
-) -> keras.KerasTensor:
+def bottleneck_block(inputs, filters: int, stride: int, shortcut: Shortcut) -> Tensor:
     """Return 1x1, 3x3 and 1x1 convolutions, added to the inputs, after a ReLU.
 
     Arguments as for `basic_block`. The first two convolutions have `filters` channels and
@@ -189,9 +178,7 @@ def bottleneck_block(
 
 
 # %%
-def preactivation_block(
-    inputs: keras.KerasTensor, filters: int, stride: int, shortcut: Shortcut | None
-) -> keras.KerasTensor:
+def preactivation_block(inputs, filters: int, stride: int, shortcut) -> Tensor:
     """Return the inputs plus two 3x3 convolutions, each behind its normalisation and ReLU.
 
     Arguments and shape as for `basic_block`. On the way of the convolutions: batch
@@ -205,14 +192,7 @@ def preactivation_block(
 
 
 # %%
-def cifar_resnet(
-    input_shape: Sequence[int],
-    num_classes: int,
-    depth: int,
-    block: Block,
-    shortcut: Shortcut | None,
-    preactivation: bool = False,
-) -> keras.Model:
+def cifar_resnet(input_shape, num_classes, depth, block, shortcut, preactivation=False):
     """Return the paper's network for CIFAR-10 as a Functional model, images to logits.
 
     A normalised 3x3 convolution with 16 channels and a ReLU; three stages of n blocks
@@ -238,13 +218,7 @@ def cifar_resnet(
 
 
 # %%
-def imagenet_resnet(
-    input_shape: Sequence[int],
-    num_classes: int,
-    num_blocks: Sequence[int],
-    block: Block,
-    shortcut: Shortcut | None,
-) -> keras.Model:
+def imagenet_resnet(input_shape, num_classes, num_blocks, block, shortcut):
     """Return the paper's network for ImageNet as a Functional model, images to logits.
 
     A normalised 7x7 convolution with stride 2, 64 channels and a ReLU; the maximum of 3x3
@@ -255,7 +229,7 @@ def imagenet_resnet(
     Args:
         input_shape: Height, width and channels.
         num_classes: Logits.
-        num_blocks: Of each of the four stages.
+        num_blocks: Of each of the four stages, integers.
         block: Called as `block(inputs, filters, stride, shortcut)`.
         shortcut: Handed on to the blocks.
 
@@ -279,9 +253,7 @@ def num_parameters(depth: int, num_classes: int) -> int:
 
 
 # %%
-def gradient_norms(
-    model: keras.Model, images: tf.Tensor, labels: tf.Tensor
-) -> NDArray[np.floating]:
+def gradient_norms(model: keras.Model, images, labels) -> NDArray[np.floating]:
     """Return the norm of the loss's gradient for each convolution's kernel.
 
     The loss is the mean cross-entropy of a batch in training mode, where batch
@@ -300,9 +272,7 @@ def gradient_norms(
 
 
 # %%
-def learning_rate(
-    step: tf.Tensor, num_steps: int, warmup_steps: int, peak: float
-) -> tf.Tensor:
+def learning_rate(step, num_steps: int, warmup_steps: int, peak: float) -> tf.Tensor:
     """Return the learning rate of a step: a linear warm-up, then a half cosine to 0.
 
     It is peak / warmup_steps at step 0 and rises by as much with each step, up to the
@@ -326,11 +296,7 @@ def learning_rate(
 
 
 # %%
-def decaying_sgd(
-    rate: float | keras.optimizers.schedules.LearningRateSchedule,
-    momentum: float,
-    weight_decay: float,
-) -> keras.optimizers.Optimizer:
+def decaying_sgd(rate, momentum: float, weight_decay: float) -> keras.Optimizer:
     """Return gradient descent with Nesterov momentum that lets kernels decay.
 
     Each step takes rate * weight_decay of a kernel away from it, besides what the
@@ -338,7 +304,7 @@ def decaying_sgd(
     Scales and shifts of normalisations, `gamma` and `beta`, and biases don't decay.
 
     Args:
-        rate: Learning rate.
+        rate: Learning rate, a number or a schedule.
         momentum: Share of the last step that is repeated.
         weight_decay: Times the rate.
     """
@@ -346,81 +312,43 @@ def decaying_sgd(
 
 
 # %%
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """`learning_rate` in the form that Keras's optimizers take."""
-
-    def __init__(self, num_steps: int, warmup_steps: int, peak: float):
-        self.settings = {
-            "num_steps": num_steps,
-            "warmup_steps": warmup_steps,
-            "peak": peak,
-        }
-
-    def __call__(self, step):
-        """Return the rate of a step."""
-        return learning_rate(step, **self.settings)
-
-    def get_config(self):
-        """Return the arguments."""
-        return self.settings
-
-
 def compile_model(
     model: keras.Model, num_steps: int, peak_rate: float, config: Config
 ) -> None:
     """Compile a model for so many steps."""
     warmup_steps = max(round(config.warmup_share * num_steps), 1)
-    rate = WarmupCosine(num_steps, warmup_steps, peak_rate)
-    if config.schedule == "steps":  # A tenth after one half, and after three quarters.
-        places = [num_steps // 2, 3 * num_steps // 4]
-        rates = [peak_rate, peak_rate / 10, peak_rate / 100]
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(places, rates)
+    steps = {"num_steps": num_steps, "warmup_steps": warmup_steps}
+    rate = RateByStep(learning_rate, peak=peak_rate, **steps)
+    if config.schedule == "steps":
+        rate = tenth_by_tenth(num_steps, peak_rate)
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=config.label_smoothing
     )
-    optimizer = decaying_sgd(rate, config.momentum, config.weight_decay)
+    optimizer = decaying_sgd(rate, 0.9, config.weight_decay)
     model.compile(optimizer, loss, metrics=["accuracy"])
 
 
 # %%
-def networks_to_count() -> dict[str, Callable[[], keras.Model]]:
-    """Return builders of networks whose sizes are known, by name."""
-    small = functools.partial(cifar_resnet, (32, 32, 3), 10, block=basic_block)
-    large = functools.partial(
-        imagenet_resnet, (224, 224, 3), 1000, shortcut=projection_shortcut
-    )
-    partial, padded = functools.partial, zero_padded_shortcut
-    return {
-        "resnet_20": partial(small, depth=20, shortcut=padded),
-        "resnet_20_projection": partial(small, depth=20, shortcut=projection_shortcut),
-        "resnet_56": partial(small, depth=56, shortcut=padded),
+def main(config: Config, run: Run) -> dict[str, float]:
+    """Return the metrics that exercise.toml promises."""
+    study = Study(run, config, partial(compile_model, config=config))
+    padded, project = zero_padded_shortcut, projection_shortcut
+    basic = partial(cifar_resnet, num_classes=study.num_classes, block=basic_block)
+    large = partial(imagenet_resnet, (224, 224, 3), 1000, shortcut=project)
+    builders = {
+        "resnet_20": partial(basic, (32, 32, 3), depth=20, shortcut=padded),
         "resnet_18": partial(large, num_blocks=(2, 2, 2, 2), block=basic_block),
         "resnet_50": partial(large, num_blocks=(3, 4, 6, 3), block=bottleneck_block),
     }
-
-
-def main(config: Config, run: Run) -> dict[str, float]:
-    """Return the metrics that exercise.toml promises."""
-    study = Study(run, config, functools.partial(compile_model, config=config))
-    basic = functools.partial(
-        cifar_resnet, num_classes=study.num_classes, block=basic_block
-    )
-    metrics = comparisons.count_parameters(run, networks_to_count())
-    metrics["resnet_20_by_arithmetic"] = num_parameters(20, 10)
-    kinds = {"plain": None, "residual": zero_padded_shortcut}
-    networks = {
-        f"{kind}_{depth}": functools.partial(basic, depth=depth, shortcut=shortcut)
-        for depth in config.study_depths
-        for kind, shortcut in kinds.items()
+    metrics = comparisons.count_parameters(run, builders)
+    metrics["resnet_20_by_arithmetic"] = num_parameters(20, study.num_classes)
+    kinds = {
+        "plain": partial(basic, shortcut=None),
+        "residual": partial(basic, shortcut=padded),
+        "preactivation": partial(
+            basic, block=preactivation_block, shortcut=padded, preactivation=True
+        ),
     }
-    deepest = config.study_depths[-1]
-    networks[f"preactivation_{deepest}"] = functools.partial(
-        networks[f"residual_{deepest}"],
-        block=preactivation_block,
-        preactivation=True,
-    )
-    gradients = comparisons.gradients_at_the_start(study, networks, gradient_norms)
-    errors, test_errors = comparisons.compare_depths(study, networks)
-    metrics |= comparisons.report_depths(study, errors, test_errors, gradients)
-    network = basic(study.image_shape, depth=config.depth, shortcut=kinds["residual"])
+    metrics |= comparisons.compare_depths(study, kinds, gradient_norms)
+    network = basic(study.image_shape, depth=config.depth, shortcut=padded)
     return metrics | comparisons.train_for_accuracy(study, network)
