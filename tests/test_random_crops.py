@@ -60,3 +60,5 @@ def test_without_padding_images_are_mirrored_alone():
     ]
     assert all(a or b for a, b in zip(turned, same, strict=True))
     assert 5 < sum(turned) < 25
+    received = random_crops(tf.constant(images), [8, 9], 0, mirror=False)
+    np.testing.assert_array_equal(received, images)

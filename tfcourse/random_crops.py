@@ -5,7 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def random_crops(images: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:
+def random_crops(
+    images: tf.Tensor, seed: tf.Tensor, padding: int, mirror: bool = True
+) -> tf.Tensor:
     """Return each image shifted at random, and every second one mirrored on average.
 
     An image is surrounded by `padding` zeros on each side and cropped to its size again,
@@ -16,6 +18,7 @@ def random_crops(images: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:
             the zeros are the mean colour.
         seed: int [2]; the same seed gives the same crops, in graphs too.
         padding: Pixels, at least 0.
+        mirror: Whether images are mirrored: not where left and right tell classes apart.
 
     Returns:
         float32 [batch, height, width, channels].
@@ -27,7 +30,8 @@ def random_crops(images: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:
     top, left = tf.unstack(tf.cast(draw[:2] * (2 * padding + 1), tf.int32))
     rows = top[:, None] + tf.range(height)  # [batch, height]
     columns = left[:, None] + tf.range(width)  # [batch, width]
-    columns = tf.where(draw[2, :, None] < 0.5, columns, columns[:, ::-1])
+    if mirror:
+        columns = tf.where(draw[2, :, None] < 0.5, columns, columns[:, ::-1])
     around = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
     padded = tf.pad(images, around)
     cropped = tf.gather(padded, rows, axis=1, batch_dims=1)

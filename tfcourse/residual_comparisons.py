@@ -83,7 +83,9 @@ def compare_depths(
         last[kind, place] = errors[-1]
         metrics[f"train_error_{kind}_{place}"] = errors[-1]
         metrics[f"test_error_{kind}_{place}"] = test_error
-    study.run.figure("training_error", figures.training_error(curves))
+    size = settings.study_size
+    title = f"training error, {len(part[0]):,} images of {size}x{size} pixels"
+    study.run.figure("training_error", figures.training_error(curves, title))
     metrics["degradation"] = last["plain", "deep"] - last["plain", "shallow"]
     metrics["residual_degradation"] = (
         last["residual", "deep"] - last["residual", "shallow"]

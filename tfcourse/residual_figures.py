@@ -30,7 +30,7 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def training_error(errors: Mapping[str, Sequence[float]]) -> Figure:
+def training_error(errors: Mapping[str, Sequence[float]], title: str) -> Figure:
     """Return the training error by epoch, a line for each `<kind>_<depth>`."""
     figure, (ax,) = new_figure(width=7.2, height=3.8)
     names = {}
@@ -43,7 +43,7 @@ def training_error(errors: Mapping[str, Sequence[float]]) -> Figure:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_xlabel("epoch")
-    set_title(ax, "training error")
+    set_title(ax, title)
     label_line_ends(ax, names)
     return figure
 

@@ -27,8 +27,8 @@ class Study:
 
     Args:
         run: Gets curves, figures and what was measured.
-        settings: The exercise's config: `source`, `val_fraction`, `seed`, `padding`, and
-            what the methods name.
+        settings: The exercise's config: `source`, `val_fraction`, `seed`, `padding`,
+            `mirror`, and what the methods name.
         compile_model: Compiles a model for a number of steps and a largest rate, with a
             loss of logits and one-hot labels, and the metric "accuracy".
     """
@@ -109,6 +109,7 @@ class Study:
             num_classes=self.num_classes,
             batch_size=batch_size,
             padding=padding,
+            mirror=self.settings.mirror,
             seed=self.settings.seed,
         )
         self.compile_model(model, epochs * -(-len(labels) // batch_size), peak_rate)
@@ -159,21 +160,28 @@ def confusion(model: keras.Model, part: Part, num_classes: int) -> np.ndarray:
 
 
 def training_batches(
-    part: Part, *, num_classes: int, batch_size: int, padding: int, seed: int
+    part: Part,
+    *,
+    num_classes: int,
+    batch_size: int,
+    padding: int,
+    mirror: bool,
+    seed: int,
 ) -> tf.data.Dataset:
-    """Return batches (images, one-hot labels), shuffled, cropped and mirrored anew.
+    """Return batches (images, one-hot labels), shuffled and cropped anew in each epoch.
 
     Args:
         part: Images and labels.
         num_classes: Length of a one-hot label.
         batch_size: Images of a batch; the last of an epoch may have fewer.
         padding: Of the random crops.
+        mirror: Whether they are mirrored too.
         seed: Of orders and crops.
     """
     images, labels = tf.constant(part[0]), tf.constant(part[1])
 
     def prepare(places: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = random_crops(tf.gather(images, places), key, padding)
+        batch = random_crops(tf.gather(images, places), key, padding, mirror)
         return batch, tf.one_hot(tf.gather(labels, places), num_classes)
 
     places_ds = tf.data.Dataset.range(len(labels)).shuffle(len(labels), seed)

@@ -35,7 +35,8 @@ class Config:
     schedule: str = "cosine"  # Or "steps": the paper's.
     weight_decay: float = 5e-3  # Times rate and weight, at each step.
     label_smoothing: float = 0.1
-    padding: int = 4  # Pixels around an image before a random crop.
+    padding: int = 4  # Pixels around an image before a random crop,
+    mirror: bool = True  # which is mirrored at random.
     study_depths: tuple[int, ...] = (20, 56)  # Plain and residual,
     study_epochs: int = 4  # each trained for so many epochs
     study_images: int = 8000  # on so many images
@@ -49,6 +50,7 @@ LAB = Config()
 SMOKE = Config(
     source="embedded",
     val_fraction=0.2,
+    mirror=False,  # It would turn rising stripes into falling ones.
     depth=8,
     epochs=2,
     study_depths=(8, 14),
