@@ -46,10 +46,11 @@ class Study:
         )
         train_images = stored["train"][0]
         # One mean and one deviation for each colour, of the training images.
-        mean = train_images.mean(axis=(0, 1, 2), dtype=np.float64)  # [channels]
-        deviation = train_images.std(axis=(0, 1, 2), dtype=np.float64)
+        flat = train_images.reshape(-1, train_images.shape[-1])  # [pixels, channels]
+        mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+        deviation = flat.std(axis=0, dtype=np.float64).astype(np.float32)
         self.parts: dict[str, Part] = {
-            name: (((images - mean) / deviation).astype(np.float32), labels)
+            name: ((images - mean) / deviation, labels)  # float32.
             for name, (images, labels) in stored.items()
         }
         self.image_shape = train_images.shape[1:]
