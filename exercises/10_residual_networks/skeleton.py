@@ -28,7 +28,7 @@ class Config:
     source: str = "real"  # Where the data come from: "embedded" or "real".
     val_fraction: float = 1 / 18  # Of the training images.
     depth: int = 20  # Of the network that is trained for accuracy,
-    epochs: int = 22  # for so many epochs
+    epochs: int = 16  # for so many epochs
     batch_size: int = 64
     peak_rate: float = 0.2  # at a rate that rises to this
     warmup_share: float = 0.2  # in this share of the steps.
@@ -38,8 +38,8 @@ class Config:
     padding: int = 4  # Pixels around an image before a random crop,
     mirror: bool = True  # which is mirrored at random.
     study_depths: tuple[int, ...] = (20, 56)  # Plain and residual,
-    study_epochs: int = 6  # each trained for so many epochs
-    study_images: int = 5000  # on so many images
+    study_epochs: int = 5  # each trained for so many epochs
+    study_images: int = 8000  # on so many images
     study_size: int = 16  # of so many pixels in height and width,
     study_batch: int = 128
     study_rate: float = 0.1  # at a rate that rises to this.
