@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tfcourse.plots import (
@@ -24,6 +26,15 @@ def _style(name: str, names: Sequence[str]) -> dict[str, object]:
     colour = COLOURS[depths.index(name.rpartition("_")[2])]
     is_plain = name.startswith("plain")
     return {"color": colour, "linestyle": "--" if is_plain else "-", "lw": 1.8}
+
+
+def _explain_styles(ax: Axes, place: str) -> None:
+    """Say by a legend which lines have shortcuts."""
+    handles = [
+        Line2D([], [], color=GREY, linestyle=style, label=label)
+        for style, label in (("--", "plain"), ("-", "with shortcuts"))
+    ]
+    ax.legend(handles=handles, frameon=False, fontsize=9, loc=place)
 
 
 def _title(name: str) -> str:
@@ -45,6 +56,7 @@ def training_error(errors: Mapping[str, Sequence[float]], title: str) -> Figure:
     ax.set_xlabel("epoch")
     set_title(ax, title)
     label_line_ends(ax, names)
+    _explain_styles(ax, "lower left")
     return figure
 
 
@@ -63,4 +75,5 @@ def gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     ax.set_xlabel("convolution, from the image to the classes")
     set_title(ax, "norm of the gradient before the first step")
     label_line_ends(ax, names)
+    _explain_styles(ax, "upper right")
     return figure

@@ -49,13 +49,15 @@ class Config:
 LAB = Config()
 SMOKE = Config(
     source="embedded",
-    val_fraction=0.2,
+    val_fraction=0.4,
     mirror=False,  # It would turn rising stripes into falling ones.
     depth=8,
-    epochs=2,
+    epochs=1,
+    batch_size=32,
     study_depths=(8, 14),
     study_epochs=1,
     study_images=256,
+    study_size=8,
     study_batch=32,
 )
 # He et al., 2016, section 4.2: 64,000 steps of 128 images. Its decay of 1e-4 acts through
