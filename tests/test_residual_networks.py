@@ -6,6 +6,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfcourse.catalog import exercises_folder, load_module
 from tfcourse.residual_networks import cifar_resnet, residual_network, resnet18
@@ -175,3 +176,29 @@ def test_what_makes_no_network_is_refused(options, message):
 def test_other_depths_are_refused(depth):
     with pytest.raises(ValueError, match="6 n"):
         cifar_resnet((8, 8, 3), 4, depth)
+
+
+def test_the_receptive_field_is_that_of_the_arithmetic():
+    """Each 3x3 convolution adds two pixels of its inputs, `jump` apart in the image."""
+    field, jump = 3, 1  # Behind the first convolution.
+    for stride in (1, 2, 2):  # One block in each of three stages.
+        field += 2 * jump
+        jump *= stride
+        field += 2 * jump
+    assert (field, jump) == (25, 4)
+    model = cifar_resnet((64, 64, 1), 2, 8)
+    for weight in model.weights:  # Positive kernels: nothing cancels, no ReLU closes.
+        if len(weight.shape) == 4:
+            weight.assign(np.full(weight.shape, 0.01, "float32"))
+    pooling = next(
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.GlobalAveragePooling2D)
+    )
+    maps = keras.Model(model.input, pooling.input)
+    images = tf.ones((1, 64, 64, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        centre = tf.reduce_sum(maps(images)[:, 8, 8])
+    seen = tape.gradient(centre, images)[0, :, :, 0].numpy() > 0
+    assert seen.any(axis=0).sum() == seen.any(axis=1).sum() == field

@@ -164,3 +164,17 @@ def test_the_papers_schedule_is_a_tenth_twice():
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.001, 0.001], rtol=1e-5)
     steps = SOLUTION.FULL.epochs * -(-45_000 // SOLUTION.FULL.batch_size)
     assert 64_000 <= steps < 64_200
+
+
+def test_the_loss_is_the_smoothed_cross_entropy_of_logits():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(10)])
+    SOLUTION.compile_model(model, 10, 0.1, SOLUTION.LAB)
+    labels = np.eye(10, dtype="float32")[[3, 7]]
+    loss = float(model.loss(labels, np.zeros((2, 10), "float32")))
+    assert loss == pytest.approx(np.log(10), rel=1e-6)
+    logits = np.random.default_rng(0).normal(0, 2, (2, 10)).astype("float32")
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    smoothing = SOLUTION.LAB.label_smoothing
+    targets = (1 - smoothing) * labels + smoothing / 10
+    expected = -np.mean(np.sum(targets * np.log(shares), axis=1))
+    assert float(model.loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
