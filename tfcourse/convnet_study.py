@@ -1,0 +1,316 @@
+"""What exercise 07 trains and measures: data, one `fit`, the networks, what is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.model_selection import train_test_split
+
+from tfcourse import convnet_figures as figures
+from tfcourse import data, plots, training
+from tfcourse.convnet_ablation import Ablation
+from tfcourse.convnet_by_hand import by_hand_differences
+from tfcourse.convnet_training import (
+    Recipe,
+    TrainingClock,
+    accuracy,
+    flip_averaged,
+    predict,
+    standardised,
+)
+from tfcourse.runs import Run
+
+Part = tuple[np.ndarray, np.ndarray]  # Images uint8 [n, h, w, channels], labels [n].
+SMALL_BATCH = 500  # Images that the loss at step 0 is measured on.
+
+
+class ImageSet(NamedTuple):
+    """One set of images."""
+
+    train: Part  # What the reported networks learn from.
+    chosen_on: Part  # A part of the training images.
+    rest: Part  # The training images without these.
+    scored: Part  # Test images; where choices are made, `chosen_on`.
+    class_names: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return self.train[0].shape[1:]
+
+
+def load_images(
+    run: Run, name: str, source: str, *, num_val: int, train_on_all: bool, seed: int
+) -> ImageSet:
+    """Return a set with a channel axis, images as they are stored: uint8.
+
+    Args:
+        run: Keeps a record of the data.
+        name: "fashion_mnist" or "cifar10".
+        source: "embedded" or "real".
+        num_val: Training images that choices are made on.
+        train_on_all: Whether networks learn from these too, and test images are scored;
+            else they are what is scored.
+        seed: Of the split.
+    """
+    (images, labels), info = data.load_arrays(name, "train", source=source)
+    (test_images, test_labels), test_info = data.load_arrays(
+        name, "test", source=source
+    )
+    run.record_data(info)
+    run.record_data(test_info)
+    if images.ndim == 3:
+        images, test_images = images[..., None], test_images[..., None]
+    rest, val, rest_labels, val_labels = train_test_split(
+        images, labels, test_size=num_val, stratify=labels, random_state=seed
+    )
+    chosen_on, without = (val, val_labels), (rest, rest_labels)
+    return ImageSet(
+        train=(images, labels) if train_on_all else without,
+        chosen_on=chosen_on,
+        rest=without,
+        scored=(test_images, test_labels) if train_on_all else chosen_on,
+        class_names=tuple(info.class_names),
+    )
+
+
+def resized(images: np.ndarray, pixels: int) -> np.ndarray:
+    """Return the images with another side, each pixel the mean of what it covers: uint8."""
+    if images.shape[1] == pixels:
+        return images
+    parts = [
+        tf.image.resize(images[start : start + 1000], [pixels, pixels], "area")
+        for start in range(0, len(images), 1000)
+    ]
+    return np.concatenate(parts).round().astype(np.uint8)
+
+
+class Study:
+    """Trains networks on both sets, and measures them.
+
+    Args:
+        run: Gets curves, figures and what was measured.
+        settings: The exercise's config.
+        compiled: From a network and `recipe=` to a model that can be trained.
+    """
+
+    def __init__(self, run: Run, settings: Any, compiled: Callable[..., keras.Model]):
+        self.run = run
+        self.settings = settings
+        self.compiled = compiled
+        self.fashion = self.load("fashion_mnist")
+
+    def load(self, name: str) -> ImageSet:
+        """Return one of the sets."""
+        s = self.settings
+        options = {"num_val": s.num_val, "train_on_all": s.train_on_all, "seed": s.seed}
+        return load_images(self.run, name, s.source, **options)
+
+    def check_by_hand(self, conv2d, max_pool, layer_table, fields, plain, good):
+        """Compare what was computed by hand with TensorFlow and Keras; draw both.
+
+        Returns:
+            `conv2d_difference`, `max_pool_difference`: largest differences;
+            `parameter_difference`, `receptive_field_difference`: numbers of layers for
+            which another figure came out.
+        """
+        networks = {
+            "plain": plain(
+                (32, 32, 3), 10, self.settings.plain_filters, self.settings.plain_units
+            ),
+            "good": good((32, 32, 3), 10, self.settings.cifar_widths),
+        }
+        metrics, growth = by_hand_differences(
+            conv2d, max_pool, layer_table, fields, networks
+        )
+        images, labels = self.fashion.scored
+        figure = figures.convolutions(
+            images[np.argmax(labels == 8)], images[np.argmax(labels == 9)], conv2d
+        )
+        self.run.figure("convolutions", figure)
+        self.run.figure("receptive_fields", figures.receptive_fields(growth))
+        return metrics
+
+    def fit(
+        self,
+        name: str,
+        model: keras.Model,
+        part: Part,
+        *,
+        epochs: int,
+        initial_epoch: int = 0,
+        val: Part | None = None,
+        others: Sequence[keras.callbacks.Callback] = (),
+    ) -> dict[str, list[float]]:
+        """Train the compiled model and return its history, with seconds of each epoch."""
+        clock = TrainingClock()
+        history = training.fit(
+            model,
+            *part,
+            batch_size=self.settings.batch_size,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            validation_data=val,
+            validation_batch_size=SMALL_BATCH,
+            seed=self.settings.seed,
+            callbacks=[clock, *others, *self.run.callbacks(name, epochs=epochs)],
+        )
+        return history.history
+
+    def num_steps(self, num_images: int, epochs: int) -> int:
+        """Return the steps of a training."""
+        return epochs * math.ceil(num_images / self.settings.batch_size)
+
+    def val_of(self, images: ImageSet) -> Part | None:
+        """Return what a training is watched on: nothing, if it learns from all."""
+        return None if self.settings.train_on_all else images.chosen_on
+
+    def compare_fashion(self, plain_cnn, good_cnn) -> dict[str, float]:
+        """Train the plain and the good network on Fashion-MNIST; return the metrics."""
+        s, images = self.settings, self.fashion
+        network = plain_cnn(
+            images.shape, len(images.class_names), s.plain_filters, s.plain_units
+        )
+        plain = standardised(network, images.train[0])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        plain.compile(keras.optimizers.Adam(s.plain_rate), loss, metrics=["accuracy"])
+        metrics = self.measure("plain", plain, network, images, s.plain_epochs)
+        network = good_cnn(images.shape, len(images.class_names), s.fashion_widths)
+        recipe = Recipe(
+            num_steps=self.num_steps(len(images.train[0]), s.fashion_epochs),
+            rate=s.fashion_rate,
+            smoothing=s.smoothing,
+            max_shift=s.fashion_shift,
+        )
+        good = self.compiled(standardised(network, images.train[0]), recipe=recipe)
+        metrics |= self.measure("fashion", good, network, images, s.fashion_epochs)
+        logits = predict(good, images.scored[0])
+        matrix = tf.math.confusion_matrix(images.scored[1], logits.argmax(axis=1))
+        self.run.figure(
+            "confusion",
+            plots.confusion_matrix(np.asarray(matrix), images.class_names),
+        )
+        return metrics
+
+    def measure(
+        self,
+        name: str,
+        model: keras.Model,
+        network: keras.Model,
+        images: ImageSet,
+        epochs: int,
+    ) -> dict[str, float]:
+        """Train one network; return its size, its loss at step 0, accuracy and seconds."""
+        started_with = self.start_loss(model, images)
+        history = self.fit(
+            f"{name}/trained",
+            model,
+            images.train,
+            epochs=epochs,
+            val=self.val_of(images),
+        )
+        return {
+            f"{name}_parameters": network.count_params(),
+            f"{name}_start_loss_over_ln_classes": started_with,
+            **self.scores(name, model, images),
+            **seconds(name, [history]),
+        }
+
+    def start_loss(self, model: keras.Model, images: ImageSet) -> float:
+        """Return the cross-entropy before any step, over that of equal probabilities."""
+        logits = predict(model, images.scored[0][:SMALL_BATCH])
+        labels = images.scored[1][:SMALL_BATCH]
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return float(tf.reduce_mean(loss)) / math.log(len(images.class_names))
+
+    def scores(
+        self, name: str, model: keras.Model, images: ImageSet
+    ) -> dict[str, float]:
+        """Return the accuracy, and that of the mean over an image and its mirror image."""
+        scored, labels = images.scored
+        return {
+            f"{name}_accuracy": accuracy(predict(model, scored), labels),
+            f"{name}_flip_averaged_accuracy": accuracy(
+                flip_averaged(model, scored), labels
+            ),
+        }
+
+    def ablation(self) -> dict[str, float]:
+        """Leave each part out by turns; return the errors and draw them."""
+        return Ablation(self).measure()
+
+    def train_cifar(self, good_cnn) -> dict[str, float]:
+        """Train the good network on CIFAR-10, small images first; return the metrics."""
+        s, images = self.settings, self.load("cifar10")
+        network = good_cnn((None, None, 3), len(images.class_names), s.cifar_widths)
+        recipe = Recipe(
+            num_steps=self.num_steps(len(images.train[0]), sum(s.cifar_epochs)),
+            rate=s.cifar_rate,
+            smoothing=s.smoothing,
+            max_shift=s.cifar_shift,
+        )
+        scaled = standardised(network, images.train[0])
+        model = self.compiled(scaled, recipe=recipe)
+        started_with = self.start_loss(model, images)
+        done, histories = 0, []
+        filters = figures.FilterImages(self.run, network)
+        for pixels, epochs in zip(s.cifar_pixels, s.cifar_epochs, strict=True):
+            part = resized(images.train[0], pixels), images.train[1]
+            history = self.fit(
+                f"cifar/{pixels}_pixels",
+                model,
+                part,
+                epochs=done + epochs,
+                initial_epoch=done,
+                val=self.val_of(images),
+                others=[filters],
+            )
+            histories.append(history)
+            done += epochs
+        self.run.figure("filters", figures.first_filters(network))
+        self.draw_maps(scaled, network, images.scored[0][:1])
+        return {
+            "cifar_parameters": network.count_params(),
+            "cifar_start_loss_over_ln_classes": started_with,
+            "cifar_train_images": len(images.train[0]),
+            **self.scores("cifar", model, images),
+            **seconds("cifar", histories),
+        }
+
+    def draw_maps(
+        self, scaled: keras.Model, network: keras.Model, image: np.ndarray
+    ) -> None:
+        """Draw the maps of the first layer and of the last one of each size.
+
+        Args:
+            scaled: As `standardised` returns it for `network`.
+            network: The network.
+            image: uint8 [1, height, width, channels].
+        """
+        outputs = [x.output for x in network.layers if isinstance(x, keras.layers.ReLU)]
+        chosen = [outputs[0], *outputs[2::2]]
+        (rescaling,) = (
+            x for x in scaled.layers if isinstance(x, keras.layers.Rescaling)
+        )
+        extractor = keras.Model(network.input, chosen)
+        maps = [np.asarray(m) for m in extractor(rescaling(image.astype("float32")))]
+        titles = [f"{m.shape[1]} × {m.shape[2]}" for m in maps]
+        self.run.figure("feature_maps", figures.feature_maps(image, maps, titles))
+        for title, array in zip(titles, maps, strict=True):
+            shown = np.moveaxis(array[0], -1, 0)[: figures.NUM_MAPS]
+            top = shown.max(axis=(1, 2), keepdims=True)
+            name = f"feature_maps/{title.replace(' × ', 'x')}"
+            self.run.image(name, shown / np.maximum(top, 1e-9))
+
+
+def seconds(name: str, histories: Sequence[dict[str, list[float]]]) -> dict[str, float]:
+    """Return the wall and processor seconds of all epochs, tracing included."""
+    return {
+        f"{name}_train_{key}": sum(sum(history[key]) for history in histories)
+        for key in ("seconds", "cpu_seconds")
+    }
