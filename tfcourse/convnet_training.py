@@ -46,6 +46,11 @@ class RandomImages(keras.layers.Layer):
         changed = self.change(images, seed)
         return tf.ensure_shape(changed, images.shape)
 
+    def get_config(self):
+        """Return what describes the layer; a function can't be made again from it."""
+        name = getattr(self.change, "func", self.change).__name__
+        return super().get_config() | {"change": name}
+
 
 def with_random_images(model: keras.Model, change: Change) -> keras.Model:
     """Return the model behind a `RandomImages`; both share their weights."""
