@@ -12,6 +12,7 @@ from tfcourse import convnet_figures as figures
 from tfcourse import training
 from tfcourse.convnet_training import Recipe, accuracy, predict, standardised
 from tfcourse.convolutional_networks import good_cnn
+from tfcourse.errors import UserError
 from tfcourse.training.programs import Snapshot
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("everything"),
-    Variant("no normalisation", normalised=False),
-    Variant("no global pooling", global_pooling=False),
-    Variant("no augmentation", augmented=False),
-    Variant("no schedule", scheduled=False),
-    Variant("no smoothing", smoothed=False),
+    Variant("nothing"),
+    Variant("normalisation", normalised=False),
+    Variant("global pooling", global_pooling=False),
+    Variant("augmentation", augmented=False),
+    Variant("schedule", scheduled=False),
+    Variant("smoothing", smoothed=False),
     Variant(
-        "none of them",
+        "all of these",
         normalised=False,
         global_pooling=False,
         augmented=False,
@@ -49,6 +50,8 @@ VARIANTS = (
         smoothed=False,
     ),
 )
+
+PARTS = tuple(variant.name for variant in VARIANTS if variant.name != "nothing")
 
 
 class Ablation:
@@ -64,6 +67,13 @@ class Ablation:
         images, labels = study.fashion.rest
         limit = self.settings.ablation_images
         self.part = images[:limit], labels[:limit]
+        wanted = self.settings.left_out
+        unknown = set(wanted) - set(PARTS)
+        if unknown:
+            raise UserError(
+                f"left_out names some of: {', '.join(PARTS)}; got {min(unknown)!r}"
+            )
+        self.variants = [v for v in VARIANTS if v.name in ("nothing", *wanted)]
 
     def measure(self) -> dict[str, float]:
         """Return `ablation_<variant>_accuracy` and `_deviation` over the seeds; draw."""
@@ -71,7 +81,7 @@ class Ablation:
         first = SEEDS_PER_RUN * s.seed
         seeds = range(first, first + s.ablation_seeds)
         accuracies, rates = {}, {}
-        for variant in run.progress(VARIANTS, "ablation"):
+        for variant in run.progress(self.variants, "ablation"):
             trials = Trials(self, variant)
             if len(s.ablation_rates) > 1:
                 tried = {
@@ -86,13 +96,9 @@ class Ablation:
         run.text("ablation", figures.ablation_table(accuracies, rates))
         metrics = {}
         for name, values in accuracies.items():
-            key = f"ablation_{name.replace(' ', '_')}"
+            key = f"ablation_without_{name.replace(' ', '_')}"
             metrics[f"{key}_accuracy"] = float(np.mean(values))
             metrics[f"{key}_deviation"] = float(np.std(values, ddof=1))
-        everything = metrics["ablation_everything_accuracy"]
-        metrics["ablation_gain"] = (
-            everything - metrics["ablation_none_of_them_accuracy"]
-        )
         return metrics
 
 
@@ -159,6 +165,6 @@ class Trials:
             max_shift=s.fashion_shift if variant.augmented else 0,
             scheduled=variant.scheduled,
         )
-        model = self.study.compiled(self._network(), recipe=recipe)
+        model = self.study.compiled(self._network(), recipe)
         model.optimizer.build(model.trainable_variables)
         return model, Snapshot([v.value for v in model.optimizer.variables])

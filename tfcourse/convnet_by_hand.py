@@ -41,7 +41,7 @@ def by_hand_differences(
     rng = np.random.default_rng(0)
     metrics = {"conv2d_difference": 0.0, "max_pool_difference": 0.0}
     for height, width, window, stride in SIZES:
-        images = rng.normal(-1, 1, (2, height, width, 3))
+        images = rng.normal(-1, 1, (2, height, width, 3)).astype(np.float32)
         kernels = rng.normal(0, 1, (window, window, 3, 4))
         for padding in ("same", "valid"):
             where = stride, padding.upper()

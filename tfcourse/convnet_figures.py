@@ -20,8 +20,8 @@ PIXEL = 8  # Pixels of a sheet for each weight of a filter.
 
 # Kernels that need no training.
 KERNELS = {
-    "from left to right": np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4,
-    "from top to bottom": np.array([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]]) / 4,
+    "left to right": np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4,
+    "top to bottom": np.array([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]]) / 4,
     "mean of 9 pixels": np.full((3, 3), 1 / 9),
 }
 
@@ -47,13 +47,18 @@ def convolutions(
         for (row, column), value in np.ndenumerate(kernel):
             text = f"{value:.2g}" if index < 3 else "1/9"
             axes[index].text(
-                column, row, text, ha="center", va="center", fontsize=8, color=INK
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if abs(value) > 0.4 else INK,
             )
     for row, image in enumerate(images, 1):
         axes[4 * row].imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=1)
         for index in range(3):
-            limit = 1.0
-            _show(axes[4 * row + 1 + index], maps[row - 1, :, :, index], limit=limit)
+            _show(axes[4 * row + 1 + index], maps[row - 1, :, :, index], limit=1.0)
     for ax in axes:
         ax.set_axis_off()
     return figure

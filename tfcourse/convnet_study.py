@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -16,9 +16,11 @@ from tfcourse import data, plots, training
 from tfcourse.convnet_ablation import Ablation
 from tfcourse.convnet_by_hand import by_hand_differences
 from tfcourse.convnet_training import (
+    Methods,
     Recipe,
     TrainingClock,
     accuracy,
+    compiled,
     flip_averaged,
     predict,
     standardised,
@@ -96,14 +98,18 @@ class Study:
     Args:
         run: Gets curves, figures and what was measured.
         settings: The exercise's config.
-        compiled: From a network and `recipe=` to a model that can be trained.
+        methods: Augmentation, schedule and loss.
     """
 
-    def __init__(self, run: Run, settings: Any, compiled: Callable[..., keras.Model]):
+    def __init__(self, run: Run, settings: Any, methods: Methods):
         self.run = run
         self.settings = settings
-        self.compiled = compiled
+        self.methods = methods
         self.fashion = self.load("fashion_mnist")
+
+    def compiled(self, network: keras.Model, recipe: Recipe) -> keras.Model:
+        """Return the network, ready to be trained by the recipe."""
+        return compiled(network, recipe, self.methods, self.settings)
 
     def load(self, name: str) -> ImageSet:
         """Return one of the sets."""
@@ -187,7 +193,7 @@ class Study:
             smoothing=s.smoothing,
             max_shift=s.fashion_shift,
         )
-        good = self.compiled(standardised(network, images.train[0]), recipe=recipe)
+        good = self.compiled(standardised(network, images.train[0]), recipe)
         metrics |= self.measure("fashion", good, network, images, s.fashion_epochs)
         logits = predict(good, images.scored[0])
         matrix = tf.math.confusion_matrix(images.scored[1], logits.argmax(axis=1))
@@ -206,7 +212,7 @@ class Study:
         epochs: int,
     ) -> dict[str, float]:
         """Train one network; return its size, its loss at step 0, accuracy and seconds."""
-        started_with = self.start_loss(model, images)
+        started_with = self.start_loss(name, model, images)
         history = self.fit(
             f"{name}/trained",
             model,
@@ -221,12 +227,16 @@ class Study:
             **seconds(name, [history]),
         }
 
-    def start_loss(self, model: keras.Model, images: ImageSet) -> float:
+    def start_loss(self, name: str, model: keras.Model, images: ImageSet) -> float:
         """Return the cross-entropy before any step, over that of equal probabilities."""
-        logits = predict(model, images.scored[0][:SMALL_BATCH])
-        labels = images.scored[1][:SMALL_BATCH]
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return float(tf.reduce_mean(loss)) / math.log(len(images.class_names))
+
+        def measure() -> float:
+            logits = predict(model, images.scored[0][:SMALL_BATCH])
+            labels = images.scored[1][:SMALL_BATCH]
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            return float(tf.reduce_mean(loss)) / math.log(len(images.class_names))
+
+        return self.run.once(f"{name}/start_loss", measure)
 
     def scores(
         self, name: str, model: keras.Model, images: ImageSet
@@ -255,8 +265,8 @@ class Study:
             max_shift=s.cifar_shift,
         )
         scaled = standardised(network, images.train[0])
-        model = self.compiled(scaled, recipe=recipe)
-        started_with = self.start_loss(model, images)
+        model = self.compiled(scaled, recipe)
+        started_with = self.start_loss("cifar", model, images)
         done, histories = 0, []
         filters = figures.FilterImages(self.run, network)
         for pixels, epochs in zip(s.cifar_pixels, s.cifar_epochs, strict=True):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,6 +24,14 @@ class Recipe:
     smoothing: float  # Of the labels.
     max_shift: int  # Pixels by which images move; with 0 they are not flipped either.
     scheduled: bool = True  # Else the rate is constant.
+
+
+class Methods(NamedTuple):
+    """The exercise's functions that a training uses."""
+
+    augment: Callable[..., tf.Tensor]  # Of images, a seed and `max_shift=`.
+    rate: Callable[..., tf.Tensor]  # Of step, num_steps, peak and warmup_steps.
+    loss: Callable[..., tf.Tensor]  # Of labels, logits and smoothing, by example.
 
 
 class RandomImages(keras.layers.Layer):
@@ -89,6 +98,48 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self):
         """Return nothing: a function can't be written down."""
         return {}
+
+
+def compiled(
+    network: keras.Model, recipe: Recipe, methods: Methods, settings: Any
+) -> keras.Model:
+    """Return the network behind its augmentation, compiled to be trained by the recipe.
+
+    SGD with Nesterov's momentum; the decay, times the rate, shrinks kernels alone: norms
+    and biases have no reason to be small.
+
+    Args:
+        network: From images to logits.
+        recipe: What to train by.
+        methods: Augmentation, schedule and loss.
+        settings: The exercise's config: `momentum`, `decay`, and `warmup`, a share of the
+            steps.
+    """
+    model = network
+    if recipe.max_shift:
+        change = functools.partial(methods.augment, max_shift=recipe.max_shift)
+        model = with_random_images(network, change)
+    rate: Any = recipe.rate
+    if recipe.scheduled:
+        warmup_steps = max(1, round(settings.warmup * recipe.num_steps))
+        rate = Schedule(
+            lambda step: methods.rate(step, recipe.num_steps, recipe.rate, warmup_steps)
+        )
+    optimizer = keras.optimizers.SGD(
+        rate,
+        momentum=settings.momentum,
+        nesterov=True,
+        weight_decay=settings.decay,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+
+    def loss(labels, logits):
+        labels = tf.cast(labels, tf.int64)  # Keras makes them floats.
+        return methods.loss(labels, logits, recipe.smoothing)
+
+    accurate = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    model.compile(optimizer, loss, metrics=[accurate])
+    return model
 
 
 class TrainingClock(keras.callbacks.Callback):

@@ -727,7 +727,7 @@ def plain_shapes(input_shape, num_classes, filters, units):
 
 @check(task="plain_cnn")
 def plain_weights_have_their_shapes(submission):
-    for arguments in (((12, 9, 2), 5, (4, 7), 11), ((8, 8, 1), 3, (6,), 5)):
+    for arguments in (((15, 12, 2), 5, (4, 7), 11), ((8, 8, 1), 3, (6,), 5)):
         model = submission.plain_cnn(*arguments)
         model_of(model, arguments[0], (arguments[1],), "plain_cnn")
         expected, received = plain_shapes(*arguments), shapes_of(model)
@@ -803,7 +803,7 @@ def fresh_plain_logits_know_nothing(submission):
     labels = rng.integers(0, 10, 200)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     loss = float(tf.reduce_mean(losses))
-    assert 0.8 * math.log(10) < loss < 1.6 * math.log(10), explain(
+    assert 0.8 * math.log(10) < loss < 4 * math.log(10), explain(
         "at step 0 the loss is near ln(classes); far above it the first weights are too "
         "large",
         expected=f"about {math.log(10):.3f}",

@@ -2,7 +2,6 @@
 """Convolutional networks: what a convolution computes, a small CNN, then a good one."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import keras
@@ -10,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tfcourse import convnet_training
+from tfcourse.convnet_ablation import PARTS
 from tfcourse.convnet_study import Study
+from tfcourse.convnet_training import Methods
 from tfcourse.layer_lists import Layer
 from tfcourse.runs import Run
 
@@ -37,6 +37,7 @@ class Config:
     fashion_epochs: int = 8
     fashion_rate: float = 0.2  # The largest one.
     fashion_shift: int = 2  # Pixels.
+    left_out: tuple[str, ...] = PARTS  # By turns, and at last nothing is.
     ablation_images: int = 10_000
     ablation_epochs: int = 6
     ablation_seeds: int = 3
@@ -58,7 +59,8 @@ SMOKE = Config(
     plain_epochs=2,
     fashion_widths=(8, 16),
     fashion_epochs=3,
-    ablation_images=500,
+    left_out=("normalisation",),
+    ablation_images=1000,
     ablation_epochs=1,
     ablation_seeds=2,
     ablation_rates=(0.1,),
@@ -399,43 +401,10 @@ def augment(images: tf.Tensor, seed: tf.Tensor, max_shift: int) -> tf.Tensor:
     return random_crops(flipped, tf.random.fold_in(seed, 1), max_shift)
 
 
-def compiled(
-    network: keras.Model, config: Config, recipe: convnet_training.Recipe
-) -> keras.Model:
-    """Return the network behind its augmentation, compiled to be trained by the recipe."""
-    model = network
-    if recipe.max_shift:
-        change = functools.partial(augment, max_shift=recipe.max_shift)
-        model = convnet_training.with_random_images(network, change)
-    rate = recipe.rate
-    if recipe.scheduled:
-        rate = convnet_training.Schedule(
-            functools.partial(
-                warmup_cosine,
-                num_steps=recipe.num_steps,
-                peak=recipe.rate,
-                warmup_steps=max(1, round(config.warmup * recipe.num_steps)),
-            )
-        )
-    optimizer = keras.optimizers.SGD(
-        rate, momentum=config.momentum, nesterov=True, weight_decay=config.decay
-    )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-
-    def loss(labels, logits):
-        labels = tf.cast(labels, tf.int64)  # Keras makes them floats.
-        return smoothed_cross_entropy(labels, logits, recipe.smoothing)
-
-    model.compile(
-        optimizer, loss, metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")]
-    )
-    return model
-
-
 # %%
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
-    study = Study(run, config, functools.partial(compiled, config=config))
+    study = Study(run, config, Methods(augment, warmup_cosine, smoothed_cross_entropy))
     metrics = study.check_by_hand(
         conv2d, max_pool, layer_table, receptive_fields, plain_cnn, good_cnn
     )
