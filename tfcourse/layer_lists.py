@@ -116,12 +116,15 @@ def measured_fields(layers: Sequence[Layer], size: int) -> list[int]:
     Returns:
         From the first pixel to the last, both counted.
     """
-    images = tf.Variable(tf.ones((1, size, size, 1)))
+    # Not float32: there TensorFlow 2.21 on a CPU ends the process, with "double free", in
+    # the gradient of a 1x1 convolution of one channel with stride 2.
+    images = tf.Variable(tf.ones((1, size, size, 1), tf.float64))
     with tf.GradientTape(persistent=True) as tape:
         maps, middles = images, []
         for layer in layers:
             if layer.kind in ("conv", "pool"):
-                kernel = tf.ones((layer.size, layer.size, 1, 1)) / layer.size**2
+                shape = layer.size, layer.size, 1, 1
+                kernel = tf.ones(shape, tf.float64) / layer.size**2
                 padding = layer.padding.upper()
                 maps = tf.nn.conv2d(maps, kernel, layer.stride, padding)
             middles.append(maps[0, maps.shape[1] // 2, maps.shape[2] // 2, 0])

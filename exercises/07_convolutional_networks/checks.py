@@ -68,8 +68,10 @@ def with_right(function, **names):
 
 def tensorflow_padding(size, window, stride):
     """Return what TensorFlow's "SAME" adds, read off the patches that it makes."""
-    line = tf.ones((1, size, 1))
-    taps = tf.eye(window)[:, None]  # One filter for each place in the window.
+    line = tf.ones((1, size, 1), tf.float64)
+    taps = tf.eye(window, dtype=tf.float64)[
+        :, None
+    ]  # One filter for each place in the window.
     patches = tf.nn.conv1d(line, taps, stride, "SAME")[0].numpy()  # [positions, window]
     return int(np.argmax(patches[0] > 0)), int(np.argmax(patches[-1][::-1] > 0))
 
