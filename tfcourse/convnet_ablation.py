@@ -147,7 +147,7 @@ class Trials:
         network = good_cnn(
             fashion.shape,
             len(fashion.class_names),
-            self.settings.fashion_widths,
+            self.settings.ablation_widths,
             normalised=variant.normalised,
             global_pooling=variant.global_pooling,
         )

@@ -161,7 +161,7 @@ def test_a_part_that_the_network_does_not_have_is_refused(tmp_path):
 def test_trials_of_one_rate_don_t_go_on_from_one_another(tmp_path):
     run = Run(tmp_path / "run", show_progress=False)
     config = dataclasses.replace(
-        SOLUTION.SMOKE, ablation_images=64, fashion_widths=(4, 4), warmup=0.5
+        SOLUTION.SMOKE, ablation_images=64, ablation_widths=(4, 4), warmup=0.5
     )
     trials = Trials(Ablation(Study(run, config, METHODS)), VARIANTS[0])
     first = [trials._train(0.1, seed, "val") for seed in (5, 6)]
