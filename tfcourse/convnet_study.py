@@ -81,17 +81,6 @@ def load_images(
     )
 
 
-def resized(images: np.ndarray, pixels: int) -> np.ndarray:
-    """Return the images with another side, each pixel the mean of what it covers: uint8."""
-    if images.shape[1] == pixels:
-        return images
-    parts = [
-        tf.image.resize(images[start : start + 1000], [pixels, pixels], "area")
-        for start in range(0, len(images), 1000)
-    ]
-    return np.concatenate(parts).round().astype(np.uint8)
-
-
 class Study:
     """Trains networks on both sets, and measures them.
 
@@ -149,7 +138,6 @@ class Study:
         part: Part,
         *,
         epochs: int,
-        initial_epoch: int = 0,
         val: Part | None = None,
         others: Sequence[keras.callbacks.Callback] = (),
     ) -> dict[str, list[float]]:
@@ -160,7 +148,6 @@ class Study:
             *part,
             batch_size=self.settings.batch_size,
             epochs=epochs,
-            initial_epoch=initial_epoch,
             validation_data=val,
             validation_batch_size=SMALL_BATCH,
             seed=self.settings.seed,
@@ -224,7 +211,7 @@ class Study:
             f"{name}_parameters": network.count_params(),
             f"{name}_start_loss_over_ln_classes": started_with,
             **self.scores(name, model, images),
-            **seconds(name, [history]),
+            **seconds(name, history),
         }
 
     def start_loss(self, name: str, model: keras.Model, images: ImageSet) -> float:
@@ -255,11 +242,11 @@ class Study:
         return Ablation(self).measure()
 
     def train_cifar(self, good_cnn) -> dict[str, float]:
-        """Train the good network on CIFAR-10, small images first; return the metrics."""
+        """Train the good network on CIFAR-10; return the metrics."""
         s, images = self.settings, self.load("cifar10")
-        network = good_cnn((None, None, 3), len(images.class_names), s.cifar_widths)
+        network = good_cnn(images.shape, len(images.class_names), s.cifar_widths)
         recipe = Recipe(
-            num_steps=self.num_steps(len(images.train[0]), sum(s.cifar_epochs)),
+            num_steps=self.num_steps(len(images.train[0]), s.cifar_epochs),
             rate=s.cifar_rate,
             smoothing=s.smoothing,
             max_shift=s.cifar_shift,
@@ -267,21 +254,14 @@ class Study:
         scaled = standardised(network, images.train[0])
         model = self.compiled(scaled, recipe)
         started_with = self.start_loss("cifar", model, images)
-        done, histories = 0, []
-        filters = figures.FilterImages(self.run, network)
-        for pixels, epochs in zip(s.cifar_pixels, s.cifar_epochs, strict=True):
-            part = resized(images.train[0], pixels), images.train[1]
-            history = self.fit(
-                f"cifar/{pixels}_pixels",
-                model,
-                part,
-                epochs=done + epochs,
-                initial_epoch=done,
-                val=self.val_of(images),
-                others=[filters],
-            )
-            histories.append(history)
-            done += epochs
+        history = self.fit(
+            "cifar/trained",
+            model,
+            images.train,
+            epochs=s.cifar_epochs,
+            val=self.val_of(images),
+            others=[figures.FilterImages(self.run, network)],
+        )
         self.run.figure("filters", figures.first_filters(network))
         self.draw_maps(scaled, network, images.scored[0][:1])
         return {
@@ -289,7 +269,7 @@ class Study:
             "cifar_start_loss_over_ln_classes": started_with,
             "cifar_train_images": len(images.train[0]),
             **self.scores("cifar", model, images),
-            **seconds("cifar", histories),
+            **seconds("cifar", history),
         }
 
     def draw_maps(
@@ -318,9 +298,8 @@ class Study:
             self.run.image(name, shown / np.maximum(top, 1e-9))
 
 
-def seconds(name: str, histories: Sequence[dict[str, list[float]]]) -> dict[str, float]:
+def seconds(name: str, history: dict[str, list[float]]) -> dict[str, float]:
     """Return the wall and processor seconds of all epochs, tracing included."""
     return {
-        f"{name}_train_{key}": sum(sum(history[key]) for history in histories)
-        for key in ("seconds", "cpu_seconds")
+        f"{name}_train_{key}": sum(history[key]) for key in ("seconds", "cpu_seconds")
     }

@@ -33,19 +33,18 @@ class Config:
     decay: float = 5e-3  # Of the kernels, times the rate, in each step.
     smoothing: float = 0.1  # Share of the label that goes to all classes.
     warmup: float = 0.2  # Share of the steps.
-    fashion_widths: tuple[int, ...] = (16, 32, 64)
-    fashion_epochs: int = 8
+    fashion_widths: tuple[int, ...] = (24, 40, 64)
+    fashion_epochs: int = 18
     fashion_rate: float = 0.2  # The largest one.
     fashion_shift: int = 2  # Pixels.
     left_out: tuple[str, ...] = PARTS  # By turns, and at last nothing is.
-    ablation_widths: tuple[int, ...] = (8, 16, 32)
+    ablation_widths: tuple[int, ...] = (16, 24, 32)
     ablation_images: int = 10_000
     ablation_epochs: int = 5
     ablation_seeds: int = 3
     ablation_rates: tuple[float, ...] = (0.05, 0.2)  # The better one counts.
-    cifar_widths: tuple[int, ...] = (32, 64, 96, 192)
-    cifar_pixels: tuple[int, ...] = (20, 32)  # Side of the images, stage by stage,
-    cifar_epochs: tuple[int, ...] = (8, 4)  # and for how many epochs.
+    cifar_widths: tuple[int, ...] = (32, 64, 128, 256)
+    cifar_epochs: int = 18
     cifar_rate: float = 0.2
     cifar_shift: int = 4
     seed: int = 0
@@ -67,16 +66,14 @@ SMOKE = Config(
     ablation_seeds=2,
     ablation_rates=(0.1,),
     cifar_widths=(8, 16, 32),
-    cifar_pixels=(16, 32),
-    cifar_epochs=(2, 2),
+    cifar_epochs=3,
 )
 FULL = dataclasses.replace(
     LAB,
     fashion_widths=(64, 128, 256),
     fashion_epochs=60,
     cifar_widths=(64, 128, 256, 512),
-    cifar_pixels=(32,),
-    cifar_epochs=(100,),
+    cifar_epochs=100,
 )
 
 
@@ -216,9 +213,10 @@ def good_cnn(
 ) -> keras.Model:
     """Return a CNN that ends in global average pooling, a Functional model to logits.
 
-    One `conv_block` of the first width without pooling; for each further width one block
-    with pooling and one without; then the mean of each channel over all positions, and
-    the logits. Height and width may be None: images of any size fit.
+    One `conv_block` of the first width, and two of each further width, of which the first
+    one pools; the block of the first width pools as well. Then the mean of each channel
+    over all positions, and the logits. Height and width may be None: images of any size
+    fit.
 
     Args:
         input_shape: Height, width, channels of float32 images.
