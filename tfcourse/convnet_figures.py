@@ -180,7 +180,7 @@ def filter_sheet(kernels: np.ndarray, columns: int = 8) -> np.ndarray:
 class FilterImages(keras.callbacks.Callback):
     """Writes the first convolution's filters after each epoch, as one image."""
 
-    def __init__(self, run: Run, network: keras.Model, name: str = "first_filters"):
+    def __init__(self, run: Run, network: keras.Model, name: str):
         super().__init__()
         self.run = run
         self.network = network

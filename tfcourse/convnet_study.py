@@ -173,22 +173,43 @@ class Study:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         plain.compile(keras.optimizers.Adam(s.plain_rate), loss, metrics=["accuracy"])
         metrics = self.measure("plain", plain, network, images, s.plain_epochs)
-        network = good_cnn(images.shape, len(images.class_names), s.fashion_widths)
-        recipe = Recipe(
-            num_steps=self.num_steps(len(images.train[0]), s.fashion_epochs),
-            rate=s.fashion_rate,
-            smoothing=s.smoothing,
-            max_shift=s.fashion_shift,
-        )
-        good = self.compiled(standardised(network, images.train[0]), recipe)
-        metrics |= self.measure("fashion", good, network, images, s.fashion_epochs)
+        good, _, _, of_good = self.train_good("fashion", good_cnn, images)
         logits = predict(good, images.scored[0])
         matrix = tf.math.confusion_matrix(images.scored[1], logits.argmax(axis=1))
         self.run.figure(
             "confusion",
             plots.confusion_matrix(np.asarray(matrix), images.class_names),
         )
-        return metrics
+        return metrics | of_good
+
+    def train_good(
+        self, name: str, good_cnn, images: ImageSet
+    ) -> tuple[keras.Model, keras.Model, keras.Model, dict[str, float]]:
+        """Train the good network by the settings that begin with `name`.
+
+        Returns:
+            The model that was trained, the network behind its scale, the network, and the
+            metrics.
+        """
+        keys = ("widths", "epochs", "rate", "shift")
+        widths, epochs, rate, shift = (
+            getattr(self.settings, f"{name}_{key}") for key in keys
+        )
+        network = good_cnn(images.shape, len(images.class_names), widths)
+        recipe = Recipe(
+            num_steps=self.num_steps(len(images.train[0]), epochs),
+            rate=rate,
+            smoothing=self.settings.smoothing,
+            max_shift=shift,
+        )
+        scaled = standardised(network, images.train[0])
+        model = self.compiled(scaled, recipe)
+        return (
+            model,
+            scaled,
+            network,
+            self.measure(name, model, network, images, epochs),
+        )
 
     def measure(
         self,
@@ -206,6 +227,7 @@ class Study:
             images.train,
             epochs=epochs,
             val=self.val_of(images),
+            others=[figures.FilterImages(self.run, network, f"filters/{name}")],
         )
         return {
             f"{name}_parameters": network.count_params(),
@@ -243,34 +265,11 @@ class Study:
 
     def train_cifar(self, good_cnn) -> dict[str, float]:
         """Train the good network on CIFAR-10; return the metrics."""
-        s, images = self.settings, self.load("cifar10")
-        network = good_cnn(images.shape, len(images.class_names), s.cifar_widths)
-        recipe = Recipe(
-            num_steps=self.num_steps(len(images.train[0]), s.cifar_epochs),
-            rate=s.cifar_rate,
-            smoothing=s.smoothing,
-            max_shift=s.cifar_shift,
-        )
-        scaled = standardised(network, images.train[0])
-        model = self.compiled(scaled, recipe)
-        started_with = self.start_loss("cifar", model, images)
-        history = self.fit(
-            "cifar/trained",
-            model,
-            images.train,
-            epochs=s.cifar_epochs,
-            val=self.val_of(images),
-            others=[figures.FilterImages(self.run, network)],
-        )
+        images = self.load("cifar10")
+        _, scaled, network, metrics = self.train_good("cifar", good_cnn, images)
         self.run.figure("filters", figures.first_filters(network))
         self.draw_maps(scaled, network, images.scored[0][:1])
-        return {
-            "cifar_parameters": network.count_params(),
-            "cifar_start_loss_over_ln_classes": started_with,
-            "cifar_train_images": len(images.train[0]),
-            **self.scores("cifar", model, images),
-            **seconds("cifar", history),
-        }
+        return metrics | {"cifar_train_images": len(images.train[0])}
 
     def draw_maps(
         self, scaled: keras.Model, network: keras.Model, image: np.ndarray

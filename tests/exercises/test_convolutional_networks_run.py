@@ -65,7 +65,7 @@ def test_every_tier_measures_what_it_promises(small_run):
 
 def test_what_was_computed_by_hand_is_right(small_run):
     _, config, metrics = small_run
-    assert metrics["conv2d_difference"] < 1e-6
+    assert metrics["conv2d_difference"] < 1e-5
     for name in ("max_pool", "parameter", "receptive_field"):
         assert metrics[f"{name}_difference"] == 0
     # Not Keras's count: 9 weights a channel and filter, 4 numbers of each norm.
@@ -83,7 +83,11 @@ def test_figures_curves_and_filters_are_written(small_run):
     steps = set()
     for path in (run.directory / "images").glob("*tfevents*"):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
-            steps |= {event.step for v in event.summary.value if "filters" in v.tag}
+            steps |= {
+                event.step
+                for v in event.summary.value
+                if v.tag.startswith("filters/cifar")
+            }
     assert steps == {1, 2}  # A slider over the epochs.
 
 
