@@ -148,6 +148,7 @@ class Trials:
             fashion.shape,
             len(fashion.class_names),
             self.settings.ablation_widths,
+            pool_first=True,
             normalised=variant.normalised,
             global_pooling=variant.global_pooling,
         )

@@ -118,7 +118,12 @@ class Study:
             "plain": plain(
                 (32, 32, 3), 10, self.settings.plain_filters, self.settings.plain_units
             ),
-            "good": good((32, 32, 3), 10, self.settings.cifar_widths),
+            "good": good(
+                (32, 32, 3),
+                10,
+                self.settings.cifar_widths,
+                pool_first=self.settings.cifar_pool_first,
+            ),
         }
         metrics, growth = by_hand_differences(
             conv2d, max_pool, layer_table, fields, networks
@@ -191,11 +196,12 @@ class Study:
             The model that was trained, the network behind its scale, the network, and the
             metrics.
         """
-        keys = ("widths", "epochs", "rate", "shift")
-        widths, epochs, rate, shift = (
+        keys = ("widths", "pool_first", "epochs", "rate", "shift")
+        widths, pool_first, epochs, rate, shift = (
             getattr(self.settings, f"{name}_{key}") for key in keys
         )
-        network = good_cnn(images.shape, len(images.class_names), widths)
+        num_classes = len(images.class_names)
+        network = good_cnn(images.shape, num_classes, widths, pool_first=pool_first)
         recipe = Recipe(
             num_steps=self.num_steps(len(images.train[0]), epochs),
             rate=rate,

@@ -38,6 +38,7 @@ def good_cnn(
     num_classes: int,
     widths: Sequence[int],
     *,
+    pool_first: bool,
     normalised: bool = True,
     global_pooling: bool = True,
 ) -> keras.Model:
@@ -46,14 +47,15 @@ def good_cnn(
     Args:
         input_shape: Of float32 images; with global pooling height and width may be None.
         num_classes: Logits.
-        widths: Filters: one block of the first width, with 2x2 max pooling, for each other
-            one a block with pooling and one without.
+        widths: Filters: one block of the first width, for each other one a block with 2x2
+            max pooling and one without.
+        pool_first: Whether the block of the first width pools as well.
         normalised: Whether there is batch normalisation; else the convolutions have a
             bias.
         global_pooling: Whether the maps are averaged; else the logits see all positions.
     """
     images = keras.Input(input_shape)
-    maps = conv_block(images, widths[0], pool=True, normalised=normalised)
+    maps = conv_block(images, widths[0], pool=pool_first, normalised=normalised)
     for width in widths[1:]:
         maps = conv_block(maps, width, pool=True, normalised=normalised)
         maps = conv_block(maps, width, pool=False, normalised=normalised)

@@ -966,10 +966,12 @@ def kernels_start_for_relu(submission):
     )
 
 
-def good_model(submission, input_shape, num_classes, widths):
+def good_model(submission, input_shape, num_classes, widths, pool_first):
     """Return the student's good network, made of right blocks."""
     with with_right(submission.good_cnn, conv_block=right_block):
-        model = submission.good_cnn(input_shape, num_classes, widths)
+        model = submission.good_cnn(
+            input_shape, num_classes, widths, pool_first=pool_first
+        )
     return model_of(model, input_shape, (num_classes,), "good_cnn")
 
 
@@ -982,14 +984,13 @@ def good_shapes(channels, num_classes, widths):
     return [*shapes, (channels, num_classes), (num_classes,)]
 
 
-def good_forward(weights, images, *, pools=None, last="mean"):
+def good_forward(weights, images, pools, *, last="mean"):
     """Return the logits that the weights give, in inference, by TensorFlow alone."""
     *blocks, kernel, bias = weights
     maps = tf.constant(images)
     for index in range(0, len(blocks), 5):
-        number = index // 5
-        pool = number == 0 or number % 2 == 1 if pools is None else pools[number]
-        maps = block_forward(blocks[index : index + 5], maps, pool=pool)
+        part = blocks[index : index + 5]
+        maps = block_forward(part, maps, pool=pools[index // 5])
     reduce = tf.reduce_mean if last == "mean" else tf.reduce_max
     return (reduce(maps, axis=(1, 2)) @ kernel + bias).numpy()
 
@@ -997,7 +998,7 @@ def good_forward(weights, images, *, pools=None, last="mean"):
 @check(task="good_cnn")
 def good_weights_have_their_shapes(submission):
     for widths in ((4, 6, 9), (5,), (3, 8)):
-        model = good_model(submission, (16, 20, 2), 7, widths)
+        model = good_model(submission, (16, 20, 2), 7, widths, len(widths) == 3)
         received, expected = shapes_of(model), good_shapes(2, 7, widths)
         kernels = [shape[2:] for shape in received if len(shape) == 4]
         wanted = [shape[2:] for shape in expected if len(shape) == 4]
@@ -1026,50 +1027,54 @@ def good_weights_have_their_shapes(submission):
 @check(task="good_cnn")
 def good_logits_are_what_its_weights_say(submission):
     rng = new_generator()
-    model = good_model(submission, (16, 24, 2), 4, (3, 5, 6))
-    assert shapes_of(model) == good_shapes(2, 4, (3, 5, 6)), (
-        "the layers are not those of the docstring"
-    )
-    weights = with_new_weights(model, rng)
-    images = rng.normal(0, 1, (5, 16, 24, 2)).astype("float32")
-    received = finite(model(images, training=False), (5, 4), "the logits")
-    expected = good_forward(weights, images)
-    later, never = [True, False, True, False, True], [False] * 5
-    for wrong, mistake in (
-        (
-            softmax(expected),
-            "the last layer has a softmax: return logits, the loss adds it",
-        ),
-        (
-            good_forward(weights, images, last="max"),
-            "this is global max pooling; the docstring says the mean of each channel",
-        ),
-        (
-            good_forward(weights, images, pools=later),
-            "of the two blocks of a width the first one pools, not the second",
-        ),
-        (good_forward(weights, images, pools=never), "no block pools"),
-        (
-            good_forward(weights, images, pools=[False, True, False, True, False]),
-            "the block of the first width pools as well",
-        ),
-    ):
-        assert not close(received, wrong, 1e-2), explain(
-            mistake, expected=expected[0], received=received[0]
+    for first in (True, False):
+        model = good_model(submission, (16, 24, 2), 4, (3, 5, 6), first)
+        assert shapes_of(model) == good_shapes(2, 4, (3, 5, 6)), (
+            "the layers are not those of the docstring"
         )
-    assert close(received, expected, 1e-2), explain(
-        "the logits are not what blocks, mean and dense layer make of the model's own "
-        "weights: which block pools?",
-        expected=expected[0],
-        received=received[0],
-    )
+        weights = with_new_weights(model, rng)
+        images = rng.normal(0, 1, (5, 16, 24, 2)).astype("float32")
+        received = finite(model(images, training=False), (5, 4), "the logits")
+        pools = [first, True, False, True, False]
+        expected = good_forward(weights, images, pools)
+        for wrong, mistake in (
+            (
+                softmax(expected),
+                "the last layer has a softmax: return logits, the loss adds it",
+            ),
+            (
+                good_forward(weights, images, pools, last="max"),
+                "this is global max pooling; the docstring says the mean of each channel",
+            ),
+            (
+                good_forward(weights, images, [first, False, True, False, True]),
+                "of the two blocks of a width the first one pools, not the second",
+            ),
+            (
+                good_forward(weights, images, [first, *[False] * 4]),
+                "the first block of each further width pools: here none does",
+            ),
+            (
+                good_forward(weights, images, [not first, *pools[1:]]),
+                "the block of the first width pools if pool_first says so",
+            ),
+        ):
+            assert not close(received, wrong, 1e-2), explain(
+                mistake, expected=expected[0], received=received[0]
+            )
+        assert close(received, expected, 1e-2), explain(
+            "the logits are not what blocks, mean and dense layer make of the model's own "
+            "weights: which block pools?",
+            expected=expected[0],
+            received=received[0],
+        )
 
 
 @check(task="good_cnn")
 def images_of_any_size_fit(submission):
     rng = new_generator()
     with with_right(submission.good_cnn, conv_block=right_block):
-        model = submission.good_cnn((None, None, 3), 5, (4, 6))
+        model = submission.good_cnn((None, None, 3), 5, (4, 6), pool_first=True)
     model_of(model, (None, None, 3), (5,), "good_cnn")
     for size in (8, 13):
         images = rng.normal(0, 1, (2, size, size + 2, 3)).astype("float32")

@@ -180,18 +180,19 @@ def test_trials_of_one_rate_don_t_go_on_from_one_another(tmp_path):
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
 def test_the_library_has_the_networks_of_the_solution(shape):
     """Exercises after 07 compare with these."""
-    pairs = [
+    plain = (
+        SOLUTION.plain_cnn(shape, 10, (8, 16), 32),
+        convolutional_networks.plain_cnn(shape, 10, (8, 16), 32),
+    )
+    good = [
         (
-            SOLUTION.plain_cnn(shape, 10, (8, 16), 32),
-            convolutional_networks.plain_cnn(shape, 10, (8, 16), 32),
-        ),
-        (
-            SOLUTION.good_cnn(shape, 10, (8, 16, 24)),
-            convolutional_networks.good_cnn(shape, 10, (8, 16, 24)),
-        ),
+            SOLUTION.good_cnn(shape, 10, (8, 16, 24), pool_first=first),
+            convolutional_networks.good_cnn(shape, 10, (8, 16, 24), pool_first=first),
+        )
+        for first in (False, True)
     ]
     images = np.random.default_rng(0).normal(0, 1, (3, *shape)).astype("float32")
-    for solution, library in pairs:
+    for solution, library in (plain, *good):
         assert layers_of(solution) == layers_of(library)
         library.set_weights(solution.get_weights())
         for training in (False, True):
@@ -215,14 +216,16 @@ def test_the_lab_s_networks_have_the_parameters_that_a_formula_gives():
             before = width
         return total + (before + 1) * 10
 
-    fashion = SOLUTION.good_cnn((28, 28, 1), 10, config.fashion_widths)
+    fashion = SOLUTION.good_cnn(
+        (28, 28, 1), 10, config.fashion_widths, pool_first=False
+    )
     assert fashion.count_params() == good(1, config.fashion_widths) <= 100_000
-    cifar = SOLUTION.good_cnn((32, 32, 3), 10, config.cifar_widths)
+    cifar = SOLUTION.good_cnn((32, 32, 3), 10, config.cifar_widths, pool_first=True)
     assert cifar.count_params() == good(3, config.cifar_widths)
 
 
 def test_the_recipe_decays_kernels_alone_and_follows_the_schedule(tmp_path):
-    network = SOLUTION.good_cnn((8, 8, 3), 10, (4, 4))
+    network = SOLUTION.good_cnn((8, 8, 3), 10, (4, 4), pool_first=True)
     images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
     recipe = Recipe(num_steps=10, rate=0.5, smoothing=0.1, max_shift=1)
     config = dataclasses.replace(SOLUTION.LAB, warmup=0.2, decay=0.1)
