@@ -121,12 +121,10 @@ def conv2d(
         padding: "same" or "valid", as for `pad_sizes`.
     """
     # BEGIN SOLUTION
-    windows = kernels.shape[:2]
-    pads = [
-        pad_sizes(size, window, stride, padding)
-        for size, window in zip(images.shape[1:3], windows, strict=True)
-    ]
-    padded = np.pad(images, [(0, 0), *pads, (0, 0)])
+    height, width, windows = *images.shape[1:3], kernels.shape[:2]
+    down = pad_sizes(height, windows[0], stride, padding)
+    across = pad_sizes(width, windows[1], stride, padding)
+    padded = np.pad(images, [(0, 0), down, across, (0, 0)])
     patches = sliding_window_view(padded, windows, axis=(1, 2))
     patches = patches[:, ::stride, ::stride]  # [n, height', width', channels, k, k]
     return np.einsum("nyxcij,ijcf->nyxf", patches, kernels, optimize=True)
@@ -339,9 +337,8 @@ def random_crops(images: tf.Tensor, seed: tf.Tensor, max_shift: int) -> tf.Tenso
     count, height, width, _ = tf.unstack(tf.shape(images))
     around = [max_shift, max_shift]
     padded = tf.pad(images, [[0, 0], around, around, [0, 0]], "REFLECT")
-    first = tf.random.stateless_uniform(
-        [2, count, 1], seed, maxval=2 * max_shift + 1, dtype=tf.int32
-    )
+    shape, places = [2, count, 1], 2 * max_shift + 1
+    first = tf.random.stateless_uniform(shape, seed, 0, places, tf.int32)
     rows, columns = first[0] + tf.range(height), first[1] + tf.range(width)
     cropped = tf.gather(padded, rows, axis=1, batch_dims=1)  # [batch, height, ., c]
     return tf.gather(cropped, columns, axis=2, batch_dims=1)
