@@ -15,7 +15,8 @@ from matplotlib.ticker import PercentFormatter
 from tfcourse.plots import COLOURS, GREY, INK, label_line_ends, new_figure, set_title
 from tfcourse.runs import Run
 
-NUM_MAPS = 8  # Maps of each layer.
+NUM_MAPS = 8  # Maps of each layer in the figure,
+NUM_SHEET_MAPS = 32  # and in TensorBoard.
 PIXEL = 8  # Pixels of a sheet for each weight of a filter.
 
 # Kernels that need no training.
@@ -153,7 +154,7 @@ def first_kernels(network: keras.Model) -> np.ndarray:
 
 
 def filter_sheet(kernels: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Return all filters in a grid, each from its least to its largest weight.
+    """Return all filters, or maps, in a grid; 0 is grey, the largest weight white or black.
 
     Args:
         kernels: float [filters, height, width, 1 or 3].
@@ -163,7 +164,6 @@ def filter_sheet(kernels: np.ndarray, columns: int = 8) -> np.ndarray:
         float [height', width', channels], in [0, 1]; white between the filters.
     """
     count, height, width, channels = kernels.shape
-    # Grey is 0, as far as the weights reach.
     limits = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
     scaled = 0.5 + kernels / np.maximum(2 * limits, 1e-12)
     rows = math.ceil(count / columns)

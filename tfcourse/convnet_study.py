@@ -297,10 +297,9 @@ class Study:
         titles = [f"{m.shape[1]} × {m.shape[2]}" for m in maps]
         self.run.figure("feature_maps", figures.feature_maps(image, maps, titles))
         for title, array in zip(titles, maps, strict=True):
-            shown = np.moveaxis(array[0], -1, 0)[: figures.NUM_MAPS]
-            top = shown.max(axis=(1, 2), keepdims=True)
+            shown = np.moveaxis(array[0], -1, 0)[: figures.NUM_SHEET_MAPS, :, :, None]
             name = f"feature_maps/{title.replace(' × ', 'x')}"
-            self.run.image(name, shown / np.maximum(top, 1e-9))
+            self.run.image(name, figures.filter_sheet(shown)[None])
 
 
 def seconds(name: str, history: dict[str, list[float]]) -> dict[str, float]:
