@@ -149,8 +149,8 @@ def ablation_table(
 
 def first_kernels(network: keras.Model) -> np.ndarray:
     """Return the first convolution's filters, float [filters, height, width, channels]."""
-    convolutions_ = [x for x in network.layers if isinstance(x, keras.layers.Conv2D)]
-    return np.moveaxis(np.asarray(convolutions_[0].kernel), -1, 0)
+    kernel = next(weight for weight in network.weights if len(weight.shape) == 4)
+    return np.moveaxis(np.asarray(kernel), -1, 0)
 
 
 def filter_sheet(kernels: np.ndarray, columns: int = 8) -> np.ndarray:
@@ -206,29 +206,24 @@ def first_filters(network: keras.Model) -> Figure:
 
 
 def feature_maps(
-    images: np.ndarray, outputs: Sequence[np.ndarray], titles: Sequence[str]
+    image: np.ndarray, outputs: Sequence[np.ndarray], titles: Sequence[str]
 ) -> Figure:
-    """Return images and the strongest maps of some layers, a row for each layer.
+    """Return an image and below it the strongest maps of some layers, a row for each.
 
     Args:
-        images: uint8 [n, height, width, channels]; the first one's maps are drawn.
-        outputs: By layer, float [n, height, width, maps].
+        image: uint8 [1, height, width, channels].
+        outputs: By layer, float [1, height, width, maps].
         titles: By layer.
     """
-    figure, axes = new_figure(
-        len(outputs), NUM_MAPS + 1, width=8.4, height=1.05 * len(outputs) + 0.2
-    )
+    rows, columns = len(outputs) + 1, NUM_MAPS + 1
+    figure, axes = new_figure(rows, columns, width=8.4, height=1.0 * rows + 0.2)
     for ax in axes:
         ax.set_axis_off()
-    for row, (maps, title) in enumerate(zip(outputs, titles, strict=True)):
-        of_row = axes[row * (NUM_MAPS + 1) : (row + 1) * (NUM_MAPS + 1)]
-        if row == 0:
-            of_row[0].imshow(
-                images[0].squeeze(), cmap="gray_r", interpolation="nearest"
-            )
-        else:
-            of_row[0].text(0.5, 0.5, title, ha="center", va="center", fontsize=9)
-        strongest = np.argsort(-maps[0].mean(axis=(0, 1)))[:NUM_MAPS]
+    axes[1].imshow(image[0].squeeze(), cmap="gray_r", interpolation="nearest")
+    for row, (maps, title) in enumerate(zip(outputs, titles, strict=True), 1):
+        of_row = axes[row * columns : (row + 1) * columns]
+        of_row[0].text(0.5, 0.5, title, ha="center", va="center", fontsize=9)
+        strongest = np.argsort(-np.abs(maps[0]).mean(axis=(0, 1)))[:NUM_MAPS]
         for ax, index in zip(of_row[1:], strongest, strict=False):
             ax.imshow(maps[0, :, :, index], cmap="viridis", interpolation="nearest")
     return figure

@@ -25,6 +25,7 @@ from tfcourse.convnet_training import (
     predict,
     standardised,
 )
+from tfcourse.convolutional_networks import good_cnn, plain_cnn
 from tfcourse.runs import Run
 
 Part = tuple[np.ndarray, np.ndarray]  # Images uint8 [n, h, w, channels], labels [n].
@@ -106,7 +107,7 @@ class Study:
         options = {"num_val": s.num_val, "train_on_all": s.train_on_all, "seed": s.seed}
         return load_images(self.run, name, s.source, **options)
 
-    def check_by_hand(self, conv2d, max_pool, layer_table, fields, plain, good):
+    def check_by_hand(self, conv2d, max_pool, layer_table, fields) -> dict[str, float]:
         """Compare what was computed by hand with TensorFlow and Keras; draw both.
 
         Returns:
@@ -114,16 +115,10 @@ class Study:
             `parameter_difference`, `receptive_field_difference`: numbers of layers for
             which another figure came out.
         """
+        s, shape = self.settings, (32, 32, 3)
         networks = {
-            "plain": plain(
-                (32, 32, 3), 10, self.settings.plain_filters, self.settings.plain_units
-            ),
-            "good": good(
-                (32, 32, 3),
-                10,
-                self.settings.cifar_widths,
-                pool_first=self.settings.cifar_pool_first,
-            ),
+            "plain": plain_cnn(shape, 10, s.plain_filters, s.plain_units),
+            "good": good_cnn(shape, 10, s.cifar_widths, pool_first=s.cifar_pool_first),
         }
         metrics, growth = by_hand_differences(
             conv2d, max_pool, layer_table, fields, networks
@@ -168,18 +163,18 @@ class Study:
         """Return what a training is watched on: nothing, if it learns from all."""
         return None if self.settings.train_on_all else images.chosen_on
 
-    def compare_fashion(self, plain_cnn, good_cnn) -> dict[str, float]:
+    def compare_fashion(self, plain, good) -> dict[str, float]:
         """Train the plain and the good network on Fashion-MNIST; return the metrics."""
         s, images = self.settings, self.fashion
-        network = plain_cnn(
+        network = plain(
             images.shape, len(images.class_names), s.plain_filters, s.plain_units
         )
-        plain = standardised(network, images.train[0])
+        model = standardised(network, images.train[0])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        plain.compile(keras.optimizers.Adam(s.plain_rate), loss, metrics=["accuracy"])
-        metrics = self.measure("plain", plain, network, images, s.plain_epochs)
-        good, _, _, of_good = self.train_good("fashion", good_cnn, images)
-        logits = predict(good, images.scored[0])
+        model.compile(keras.optimizers.Adam(s.plain_rate), loss, metrics=["accuracy"])
+        metrics = self.measure("plain", model, network, images, s.plain_epochs)
+        model, _, _, of_good = self.train_good("fashion", good, images)
+        logits = predict(model, images.scored[0])
         matrix = tf.math.confusion_matrix(images.scored[1], logits.argmax(axis=1))
         self.run.figure(
             "confusion",
@@ -188,7 +183,7 @@ class Study:
         return metrics | of_good
 
     def train_good(
-        self, name: str, good_cnn, images: ImageSet
+        self, name: str, good, images: ImageSet
     ) -> tuple[keras.Model, keras.Model, keras.Model, dict[str, float]]:
         """Train the good network by the settings that begin with `name`.
 
@@ -201,7 +196,7 @@ class Study:
             getattr(self.settings, f"{name}_{key}") for key in keys
         )
         num_classes = len(images.class_names)
-        network = good_cnn(images.shape, num_classes, widths, pool_first=pool_first)
+        network = good(images.shape, num_classes, widths, pool_first=pool_first)
         recipe = Recipe(
             num_steps=self.num_steps(len(images.train[0]), epochs),
             rate=rate,
@@ -269,10 +264,10 @@ class Study:
         """Leave each part out by turns; return the errors and draw them."""
         return Ablation(self).measure()
 
-    def train_cifar(self, good_cnn) -> dict[str, float]:
+    def train_cifar(self, good) -> dict[str, float]:
         """Train the good network on CIFAR-10; return the metrics."""
         images = self.load("cifar10")
-        _, scaled, network, metrics = self.train_good("cifar", good_cnn, images)
+        _, scaled, network, metrics = self.train_good("cifar", good, images)
         self.run.figure("filters", figures.first_filters(network))
         self.draw_maps(scaled, network, images.scored[0][:1])
         return metrics | {"cifar_train_images": len(images.train[0])}
@@ -280,19 +275,25 @@ class Study:
     def draw_maps(
         self, scaled: keras.Model, network: keras.Model, image: np.ndarray
     ) -> None:
-        """Draw the maps of the first layer and of the last one of each size.
+        """Draw the maps of the last layer of each size.
 
         Args:
             scaled: As `standardised` returns it for `network`.
             network: The network.
             image: uint8 [1, height, width, channels].
         """
-        outputs = [x.output for x in network.layers if isinstance(x, keras.layers.ReLU)]
-        chosen = [outputs[0], *outputs[2::2]]
+        last = {
+            layer.output.shape[1:3]: layer.output
+            for layer in network.layers
+            if not isinstance(layer, keras.layers.InputLayer | keras.Model)
+            and len(layer.output.shape) == 4
+        }
+        if not last:
+            return  # The layers stand in models of their own.
         (rescaling,) = (
             x for x in scaled.layers if isinstance(x, keras.layers.Rescaling)
         )
-        extractor = keras.Model(network.input, chosen)
+        extractor = keras.Model(network.input, list(last.values()))
         maps = [np.asarray(m) for m in extractor(rescaling(image.astype("float32")))]
         titles = [f"{m.shape[1]} × {m.shape[2]}" for m in maps]
         self.run.figure("feature_maps", figures.feature_maps(image, maps, titles))
