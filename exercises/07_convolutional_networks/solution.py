@@ -35,7 +35,7 @@ class Config:
     warmup: float = 0.2  # Share of the steps.
     fashion_widths: tuple[int, ...] = (12, 24, 40, 64)
     fashion_pool_first: bool = False
-    fashion_epochs: int = 15
+    fashion_epochs: int = 10
     fashion_rate: float = 0.2  # The largest one.
     fashion_shift: int = 2  # Pixels.
     left_out: tuple[str, ...] = PARTS  # By turns, and at last nothing is.
@@ -46,7 +46,7 @@ class Config:
     ablation_rates: tuple[float, ...] = (0.01, 0.05, 0.2)  # The best one counts.
     cifar_widths: tuple[int, ...] = (32, 64, 128, 256)
     cifar_pool_first: bool = True  # A quarter of the work in all that follows.
-    cifar_epochs: int = 18
+    cifar_epochs: int = 17
     cifar_rate: float = 0.2
     cifar_shift: int = 4
     seed: int = 0
