@@ -40,7 +40,7 @@ class Config:
     fashion_shift: int = 2  # Pixels.
     left_out: tuple[str, ...] = PARTS  # By turns, and at last nothing is.
     ablation_widths: tuple[int, ...] = (16, 24, 32)
-    ablation_images: int = 12_000
+    ablation_images: int = 10_000
     ablation_epochs: int = 5
     ablation_seeds: int = 3
     ablation_rates: tuple[float, ...] = (0.01, 0.05, 0.2)  # The best one counts.
