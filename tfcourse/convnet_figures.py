@@ -81,7 +81,9 @@ def receptive_fields(growth: Mapping[str, Sequence[tuple[Any, int]]]) -> Figure:
         depths = np.arange(len(layers) + 1)
         fields = [1, *(field for _, field in layers)]
         colour = COLOURS[index]
-        (line,) = ax.plot(depths, fields, color=colour, lw=1.8)
+        # The lines may lie on one another: the first one is broad.
+        width = 6 if index == 0 else 1.8
+        (line,) = ax.plot(depths, fields, color=colour, lw=width, alpha=0.6)
         for depth, field, (layer, _) in zip(
             depths[1:], fields[1:], layers, strict=True
         ):
