@@ -36,7 +36,7 @@ class Layer:
     units: int = 0
     use_bias: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(
                 f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}"
