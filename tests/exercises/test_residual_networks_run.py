@@ -13,8 +13,6 @@ from tfcourse.residual_study import Study, averaged, confusion, training_batches
 from tfcourse.run_folder import unlock
 from tfcourse.runs import Run
 
-# Many layers are traced: seconds, but minutes on a busy machine.
-pytestmark = pytest.mark.timeout(600)
 SOLUTION = load_module(
     exercises_folder() / "10_residual_networks" / "solution.py",
     "residual_networks_run",
