@@ -96,7 +96,7 @@ class Browser:
             mobile=False,
         )
 
-    def wait(self, script, *arguments, seconds=60):
+    def wait(self, script, *arguments, seconds=180):
         """Return the first true value of `script`."""
         end = time.monotonic() + seconds
         while True:
@@ -112,7 +112,7 @@ class Browser:
         frame = self._call("POST", "/element", using="css selector", value=css)
         self._call("POST", "/frame", id=frame)
 
-    def enter_tab(self, seconds=60):
+    def enter_tab(self, seconds=180):
         """Go into the Doctor's frame, once it is drawn."""
         self.top()
         self.enter_frame("iframe[src*='name=doctor']")
