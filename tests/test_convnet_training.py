@@ -9,7 +9,6 @@ from tfcourse.convnet_by_hand import num_wrong_rows
 from tfcourse.convnet_figures import filter_sheet
 from tfcourse.convnet_training import (
     RandomImages,
-    Schedule,
     TrainingClock,
     accuracy,
     flip_averaged,
@@ -51,16 +50,6 @@ def test_standardised_images_have_mean_zero_and_deviation_one():
     scaled = np.asarray(model(images.astype("float32")))
     np.testing.assert_allclose(scaled.mean(axis=(0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(scaled.std(axis=(0, 1, 2)), 1, atol=1e-4)
-
-
-def test_an_optimizer_follows_the_schedule():
-    schedule = Schedule(lambda step: tf.cast(step, tf.float32) / 4 + 1)
-    optimizer = keras.optimizers.SGD(schedule)
-    weight = keras.Variable(10.0)
-    optimizer.build([weight])
-    for expected in (9.0, 7.75):
-        optimizer.apply([tf.constant(1.0)], [weight])
-        assert float(weight) == expected
 
 
 def test_a_clock_counts_from_its_making(monkeypatch):

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfcourse.rate_schedules import RateByStep, tenth_by_tenth
 
@@ -15,6 +16,16 @@ def test_a_function_of_the_step_drives_an_optimizer():
     for _ in range(3):
         optimizer.apply([keras.ops.ones(1)], [variable])
     np.testing.assert_allclose(variable.numpy(), [-(0.8 + 0.4 + 0.2)], rtol=1e-6)
+
+
+def test_a_function_that_knows_the_rest_drives_an_optimizer():
+    schedule = RateByStep(lambda step: tf.cast(step, tf.float32) / 4 + 1)
+    optimizer = keras.optimizers.SGD(schedule)
+    weight = keras.Variable(10.0)
+    optimizer.build([weight])
+    for expected in (9.0, 7.75):
+        optimizer.apply([tf.constant(1.0)], [weight])
+        assert float(weight) == expected
 
 
 def test_the_settings_are_its_config():

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfcourse.rate_schedules import RateByStep
+
 Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # Of images and a seed, int32 [2].
 
 
@@ -85,21 +87,6 @@ def standardised(network: keras.Model, images: np.ndarray) -> keras.Model:
     return keras.Model(inputs, network(scale(inputs)), name=f"scaled_{network.name}")
 
 
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Gives Keras's optimizers the rate that a function of the step returns."""
-
-    def __init__(self, rate: Callable[[tf.Tensor], tf.Tensor]):
-        self.rate = rate
-
-    def __call__(self, step):
-        """Return float32 []."""
-        return tf.cast(self.rate(tf.cast(step, tf.int64)), tf.float32)
-
-    def get_config(self):
-        """Return nothing: a function can't be written down."""
-        return {}
-
-
 def compiled(
     network: keras.Model, recipe: Recipe, methods: Methods, settings: Any
 ) -> keras.Model:
@@ -122,9 +109,12 @@ def compiled(
     rate: Any = recipe.rate
     if recipe.scheduled:
         warmup_steps = max(1, round(settings.warmup * recipe.num_steps))
-        rate = Schedule(
-            lambda step: methods.rate(step, recipe.num_steps, recipe.rate, warmup_steps)
-        )
+
+        def rate_of_step(step):
+            step = tf.cast(step, tf.int64)
+            return methods.rate(step, recipe.num_steps, recipe.rate, warmup_steps)
+
+        rate = RateByStep(rate_of_step)
     optimizer = keras.optimizers.SGD(
         rate,
         momentum=settings.momentum,

@@ -1,7 +1,7 @@
 """The networks of exercise 07: a plain CNN, and one with the parts that became standard.
 
-Exercises after 07 compare with them. `tests/test_convolutional_networks.py` keeps them
-equal to the exercise's solution.
+Exercises after 07 compare with them.
+`tests/exercises/test_convolutional_networks_run.py` keeps them equal to the solution.
 """
 
 from __future__ import annotations

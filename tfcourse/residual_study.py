@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import train_test_split
 
 from tfcourse import data
@@ -155,9 +156,8 @@ def confusion(model: keras.Model, part: Part, num_classes: int) -> np.ndarray:
     """Return the counts of true classes (rows) and predicted ones: int64 [c, c]."""
     images, labels = part
     logits = model.predict(images, batch_size=500, verbose=0)  # [n, classes]
-    matrix = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(matrix, (labels, logits.argmax(axis=1)), 1)
-    return matrix
+    classes = range(num_classes)
+    return confusion_matrix(labels, logits.argmax(axis=1), labels=classes)
 
 
 def training_batches(
