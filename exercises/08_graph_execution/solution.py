@@ -32,6 +32,7 @@ class Config:
     widths: tuple[int, ...] = (16, 64, 256, 1024, 4096)  # Two layers each, compared.
     filters: int = 16  # Of the small convolutional network, compared with them.
     num_same_steps: int = 100  # After which all variants must have the same weights.
+    same_weights_dtype: str = "float64"  # In that comparison; try "float32" too.
     window_seconds: float = 0.5  # Timed for each variant in each round, at least.
     num_rounds: int = 5  # Turns that each variant gets.
     seed: int = 0
@@ -426,7 +427,12 @@ def main(config: Config, run: Run) -> dict[str, float]:
         count_traces=count_traces,
     )
     metrics |= graph_study.study_same_weights(
-        run, small, images, labels, config.num_same_steps
+        run,
+        small,
+        images,
+        labels,
+        num_steps=config.num_same_steps,
+        dtype=config.same_weights_dtype,
     )
     gains = graph_speed.study_sizes(
         run,
