@@ -11,36 +11,17 @@ they come, so that it knows which check never ended.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from tfcourse import checking, messages
 from tfcourse.catalog import find_exercise
+from tfcourse.processes import silenced
 from tfcourse.submission import load_checks, load_submission
-
-
-@contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """Send the process's output, that of C++ included, nowhere for a while."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for descriptor in (*kept, nowhere):
-            os.close(descriptor)
 
 
 def run_checks(

@@ -62,6 +62,7 @@ def verify(
 ) -> None:
     """Prove an exercise's checks: solution, skeleton, mutants, alternatives."""
     from tfcourse.authoring import behaviour_problems, structure_problems
+    from tfcourse.processes import silenced
 
     num_problems = 0
     for found in _chosen(exercise):
@@ -70,12 +71,11 @@ def verify(
             print(f"{found.name}: {problem}")
         num_problems += len(problems)
         for seed in range(seeds):
-            before = num_problems
-            for problem in behaviour_problems(found, seed=seed):
-                print(f"{found.name}, seed {seed}: {problem}")
-                num_problems += 1
-            if num_problems == before:
-                print(f"{found.name}, seed {seed}: good", flush=True)
+            with silenced():  # Mutants print, and TensorFlow complains about them.
+                problems = list(behaviour_problems(found, seed=seed))
+            for problem in problems or ["good"]:
+                print(f"{found.name}, seed {seed}: {problem}", flush=True)
+            num_problems += len(problems)
     if num_problems:
         print(f"{num_problems} problems")
         raise typer.Exit(1)

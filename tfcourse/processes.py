@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,26 @@ from typing import Any
 KEPT_BYTES = 16_384  # The end of what a submission prints.
 # TensorFlow's C++ messages: "2026-11-20 15:00:00.1: I tensorflow/..." and "I0000 ...".
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:.]+: [IWEF] |[IWEF]\d{4} |WARNING: All log")
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Send the process's output, that of C++ included, nowhere for a while."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stdout.flush()  # What Python still holds belongs to nowhere, too.
+        sys.stderr.flush()
+        os.dup2(kept[0], 1)
+        os.dup2(kept[1], 2)
+        for descriptor in (*kept, nowhere):
+            os.close(descriptor)
 
 
 class Output:

@@ -311,8 +311,9 @@ def huffman_decode(
         raise ValueError(f"{len(content)} bytes can't hold {count} symbols")
     bits = "".join(map("{:08b}".format, content))
     symbols, start, longest = [], 0, max(map(len, symbol_of), default=0)
+    shortest = min(map(len, symbol_of), default=1)
     while len(symbols) < count:
-        for end in range(start + 1, start + longest + 1):
+        for end in range(start + shortest, start + longest + 1):
             symbol = symbol_of.get(bits[start:end])
             if symbol is not None:
                 break
