@@ -125,9 +125,8 @@ def study_same_weights(
     make: Make,
     images: Any,
     labels: Any,
-    *,
     num_steps: int,
-    dtype: str = "float64",
+    dtype: str,
 ) -> Metrics:
     """Return how far the variants' weights are apart after the same batches.
 

@@ -333,12 +333,7 @@ def main(config: Config, run: Run) -> dict[str, float]:
         count_traces=count_traces,
     )
     metrics |= graph_study.study_same_weights(
-        run,
-        small,
-        images,
-        labels,
-        num_steps=config.num_same_steps,
-        dtype=config.same_weights_dtype,
+        run, small, images, labels, config.num_same_steps, config.same_weights_dtype
     )
     gains = graph_speed.study_sizes(
         run,
