@@ -311,13 +311,12 @@ def main(config: Config, run: Run) -> dict[str, float]:
     loss = functools.partial(distillation_loss, **options)
     tools = low_rank_factors, quantise, magnitude_masks, gradual_sparsity, loss
     comparisons = Comparisons(study, *tools)
-    settings = dataclasses.asdict(config)
     for model, kind in ((lenets.lenet_300_100(), "mlp"), (lenets.lenet_5(), "cnn")):
-        study.train(f"{model.name}/uncompressed", model, settings[f"{kind}_epochs"])
+        study.train(f"{model.name}/uncompressed", model, vars(config)[f"{kind}_epochs"])
         teacher = copy_of(model)
-        sparsities = settings[f"{kind}_sparsities"]
+        sparsities = vars(config)[f"{kind}_sparsities"]
+        num_epochs = vars(config)[f"{kind}_prune_epochs"]
         comparisons.run(teacher, config, sparsities[-1])
-        num_epochs = settings[f"{kind}_prune_epochs"]
         deep_compression(study, model, sparsities, num_epochs, config)
     comparisons.run_rivals(teacher, config)
     return comparisons.finish()
