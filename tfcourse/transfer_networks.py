@@ -76,7 +76,9 @@ def imagenet_source(
         raise UserError(f"backbone_weights: there is no file {weights}")
     scale, offset, size = BACKBONES[name]
     images = keras.Input(input_shape)
-    resized = keras.layers.Resizing(size, size)(images)
+    # Not the layer Resizing: called without `training` it turns all that is behind it to
+    # training mode, batch normalisation too (Keras 3.15).
+    resized = keras.ops.image.resize(images, (size, size))
     scaled = keras.layers.Rescaling(scale, offset)(resized)
     try:
         trunk = getattr(keras.applications, name)(

@@ -27,7 +27,7 @@ class Config:
     num_val: int = 2000  # Training images that choices are made on,
     train_on_all: bool = True  # and that the reported networks learn from as well.
     widths: tuple[int, ...] = (16, 32, 64)  # Filters of the network's blocks.
-    operations: tuple[str, ...] = ("mirror", "crop", "colour", "cutout")  # Together,
+    operations: tuple[str, ...] = ("mirror", "crop", "colour")  # Together,
     single: tuple[str, ...] = ("mirror", "crop", "cutout", "mixup", "colour")  # alone,
     traps: tuple[str, ...] = ("upside down", "mixup, labels kept")
     padding: int = 4  # Pixels by which a crop moves.
@@ -42,10 +42,10 @@ class Config:
     num_steps: int = 500  # Of every training, whatever the number of images.
     rate: float = 0.1  # Largest rate of a network that starts from fresh weights,
     tuned_rate: float = 0.05  # and of one that starts from trained weights.
-    factor: float = 0.7  # From a block's rate to that of the block before it.
+    factor: float = 0.85  # From a block's rate to that of the block before it.
     decay: float = 5e-3  # Of the kernels, times the rate, in each step.
     source_images: int = 18_000  # At most so many are learned from for what follows.
-    turn_epochs: int = 8  # Of the training on turned images,
+    turn_epochs: int = 6  # Of the training on turned images,
     turn_batch: int = 32  # so many in each step, each turned four times.
     class_epochs: int = 8  # Of the training on the classes that are not scored;
     class_draws: int = 3  # draws of those that are. With 0 all of this is left out.

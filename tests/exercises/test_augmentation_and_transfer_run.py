@@ -31,9 +31,9 @@ FIGURES = [
 SMALL = dataclasses.replace(
     SOLUTION.SMOKE,
     widths=(4, 4),
-    num_steps=3,
+    num_steps=2,
     sizes=(100, 200),
-    draws=(2, 1),
+    draws=(1, 1),
     source_images=100,
     class_draws=1,
     class_epochs=1,
@@ -88,7 +88,7 @@ def test_figures_and_curves_are_written(small_run):
         "turns/validation",
         "five_classes/train",
         "study/sizes/plain_100_0",
-        "study/starts/frozen_100_1",
+        "study/starts/frozen_100_0",
         "sizes/augmented",
     ):
         assert list((run.directory / folder).glob("*tfevents*")), folder
@@ -104,8 +104,8 @@ def test_a_resumed_run_takes_up_what_was_measured(small_run):
     again = Run(run.directory, resume=True, show_progress=False)
     second = SOLUTION.main(SMALL, again)
     changed = {name for name in first if first[name] != second[name]}
-    assert changed == {"frozen_accuracy", "frozen_deviation"}
-    expected = first["frozen_accuracy"] + 0.125
+    assert changed == {"frozen_accuracy"}
+    expected = first["frozen_accuracy"] + 0.25
     assert second["frozen_accuracy"] == pytest.approx(expected)
 
 
