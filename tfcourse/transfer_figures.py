@@ -47,7 +47,7 @@ def accuracy_by_size(curves: Mapping[str, Mapping[int, Sequence[float]]]) -> Fig
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(axis="x", which="minor", length=0)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlabel("training images with a label")
     set_title(ax, "accuracy, one dot for each draw of the images")
     label_line_ends(ax, names)
@@ -74,7 +74,7 @@ def strips(rows: Mapping[str, Sequence[float]], title: str) -> Figure:
         array = np.asarray(values)
         _strip(ax, len(rows) - 1 - index, array, COLOURS[0], f"{array.mean():.1%}")
     _name_rows(ax, list(rows))
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlabel("accuracy, one dot for each draw of the labels")
     set_title(ax, title)
     return figure
