@@ -528,7 +528,7 @@ def every_layer_gets_all_maps_before_it(submission):
     rng = new_generator()
     for shape, num_layers, rate in (
         ((3, 4, 5), 4, 2),
-        ((4, 3, 3), 3, 3),
+        ((4, 3, 3), 3, 4),
         ((2, 2, 2), 1, 3),
     ):
         images = rng.normal(size=(2, *shape)).astype("float32")
@@ -579,10 +579,10 @@ def maps_are_put_behind_each_other_not_added(submission):
                 "nothing is lost",
             ),
             (
-                (12, 4, 4),
+                (16, 4, 4),
                 "the maps are put below each other: channels are the last axis",
             ),
-            ((4, 12, 4), "the maps are put side by side: channels are the last axis"),
+            ((4, 16, 4), "the maps are put side by side: channels are the last axis"),
         ],
     )
 
@@ -594,8 +594,8 @@ def maps_are_put_behind_each_other_not_added(submission):
 def a_transition_halves_height_and_width(submission):
     rng = new_generator()
     for shape, compression, filters in (
-        ((6, 8, 7), 0.5, 3),
         ((5, 7, 11), 0.3, 3),
+        ((6, 8, 7), 0.5, 3),
         ((4, 4, 3), 1.0, 3),
         ((4, 6, 10), 0.25, 2),
     ):

@@ -327,10 +327,8 @@ def receptive_fields(num_layers: Sequence[int], stem_stride: int) -> tuple[int, 
     jump = stem_stride  # Pixels of the image between neighbours in the maps.
     for index, count in enumerate(num_layers):
         if index > 0:
-            smallest, largest = (
-                smallest + jump,
-                largest + jump,
-            )  # Two of the maps' pixels.
+            smallest += jump  # The pooling sees two places.
+            largest += jump
             jump *= 2
         largest += 2 * jump * count
     return smallest, largest
