@@ -693,7 +693,7 @@ def check_network_parts(model, settings, num_classes):
     norm_channels = sorted(channels_of(norm) for norm in norms)
     features = channels[-1]
     after_last = (1, 1, features, math.floor(compression * features))
-    first = shapes[len(num_layers) and num_layers[0] + 1]
+    first = shapes[num_layers[0] + 1]  # The first transition.
     for wrong, mistake in (
         (
             sorted(received) == sorted([*shapes, after_last]),

@@ -210,7 +210,7 @@ def cifar_densenet(
 ) -> keras.Model:
     """Return one of the paper's networks for CIFAR-10: 32x32x3 images, 10 logits.
 
-    Three dense blocks of equally many layers. `depth` counts all layers with weights: the
+    It is built by `densenet`, with three dense blocks of equally many layers. `depth` counts all layers with weights: the
     first convolution, those of the blocks (a bottleneck layer has two), of the two
     transitions, and the dense layer. DenseNet-BC, with bottlenecks and a compression below
     1, has 2 * growth_rate filters in its first convolution, all others have 16.
