@@ -240,10 +240,11 @@ def cifar_densenet(
 ) -> keras.Model:
     """Return one of the paper's networks for CIFAR-10: 32x32x3 images, 10 logits.
 
-    It is built by `densenet`, with three dense blocks of equally many layers. `depth` counts all layers with weights: the
-    first convolution, those of the blocks (a bottleneck layer has two), of the two
-    transitions, and the dense layer. DenseNet-BC, with bottlenecks and a compression below
-    1, has 2 * growth_rate filters in its first convolution, all others have 16.
+    It is built by `densenet`, with three dense blocks of equally many layers. `depth`
+    counts all layers with weights: the first convolution, those of the blocks (a
+    bottleneck layer has two), of the two transitions, and the dense layer. DenseNet-BC,
+    with bottlenecks and a compression below 1, has 2 * growth_rate filters in its first
+    convolution, all others have 16.
 
     Args:
         depth: 3 n + 4, or with bottlenecks 6 n + 4.
