@@ -24,12 +24,12 @@ class Config:
     source: str = "real"  # Where the data come from: "embedded" or "real".
     parts: tuple[str, ...] = ("sizes", "memory", "densenet", "plain")  # What is run.
     val_fraction: float = 1 / 18  # Of the training images; choices are made on these.
-    num_layers: tuple[int, ...] = (6, 6, 6)  # Of each dense block.
+    num_layers: tuple[int, ...] = (2, 4, 6)  # Of each dense block.
     growth_rate: int = 16
     compression: float = 0.5
     stem_filters: int = 32
     stem_stride: int = 2  # A quarter of the work in all that follows.
-    epochs: int = 16
+    epochs: int = 24
     batch_size: int = 64
     rate: float = 0.2  # The largest one, of SGD.
     schedule: str = "cosine"  # Or "steps": the paper's.

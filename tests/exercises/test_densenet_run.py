@@ -122,18 +122,21 @@ def test_the_papers_networks_have_the_sizes_of_its_table(depth, growth_rate, mil
     assert round(count / 1e6, 1) == millions  # Table 2 of the paper.
 
 
-def test_the_papers_smallest_network_has_the_size_of_its_table():
-    model = SOLUTION.cifar_densenet(40, 12, bottleneck=False, compression=1.0)
-    count, channels = 27 * 16, 16
-    for block in range(3):
-        for _ in range(12):
-            count += 2 * channels + 9 * 12 * channels
-            channels += 12
-        if block < 2:
-            count += 2 * channels + channels**2
-    count += 2 * channels + (channels + 1) * 10
+def test_networks_without_bottlenecks_have_the_sizes_of_its_table():
+    def by_arithmetic(depth, growth_rate):
+        count, channels = 27 * 16, 16
+        for block in range(3):
+            for _ in range((depth - 4) // 3):
+                count += 2 * channels + 9 * growth_rate * channels
+                channels += growth_rate
+            count += (2 * channels + channels**2) * (block < 2)
+        return count + 2 * channels + (channels + 1) * 10
+
+    assert round(by_arithmetic(40, 12) / 1e6, 1) == 1.0
+    assert round(by_arithmetic(100, 24) / 1e6, 1) == 27.2
+    model = SOLUTION.cifar_densenet(10, 12, bottleneck=False, compression=1.0)
     trained = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    assert trained == count and round(count / 1e6, 1) == 1.0
+    assert trained == by_arithmetic(10, 12)
 
 
 @pytest.mark.parametrize(("stride", "fields"), [(1, (6, 22)), (2, (9, 41))])
