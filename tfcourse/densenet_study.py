@@ -1,11 +1,11 @@
-"""What exercise 09 measures and trains: sizes, fields, memory, and two networks."""
+"""What exercise 09 trains: a DenseNet, and a plain CNN for as many seconds."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,13 +14,6 @@ import tensorflow as tf
 
 from tfcourse import data, plots, training
 from tfcourse import densenet_figures as figures
-from tfcourse.block_memory import (
-    BareBlock,
-    kept_by_model,
-    kept_channels_of,
-    megabytes,
-    peak_of,
-)
 from tfcourse.convnet_training import (
     Methods,
     Recipe,
@@ -28,20 +21,19 @@ from tfcourse.convnet_training import (
     compiled,
 )
 from tfcourse.convolutional_networks import plain_cnn
+from tfcourse.densenet_sizes import num_trained
 from tfcourse.image_parts import Part, load_image_parts
 from tfcourse.random_crops import random_crops
 from tfcourse.rate_schedules import tenth_by_tenth
 from tfcourse.residual_study import confusion
 from tfcourse.runs import Run
 
-Block = Callable[..., Any]  # Of inputs, num_layers= and growth_rate=.
 START_IMAGES = 500  # That the loss at step 0 is measured on.
 PROBE_EPOCHS = 3  # Of the plain CNN, to know how long one takes.
-PEAK_BATCH = 8  # Images in the measurements of memory.
 
 
 class Study:
-    """Measures blocks, and trains networks on CIFAR-10.
+    """Trains networks on CIFAR-10.
 
     Args:
         run: Gets curves, figures and what was measured.
@@ -87,106 +79,6 @@ class Study:
     def image_shape(self) -> tuple[int, ...]:
         """Height, width, channels."""
         return self.parts["train"][0].shape[1:]
-
-    def count_parameters(
-        self, networks: Mapping[str, tuple[Callable[[], keras.Model], int]]
-    ) -> dict[str, float]:
-        """Return how many numbers each network trains, in Keras and by arithmetic.
-
-        Args:
-            networks: By name, what builds the network, and the arithmetic's answer.
-
-        Returns:
-            `<name>_parameters` and `<name>_by_arithmetic`.
-        """
-        metrics, rows = {}, ["| network | trained | by arithmetic |", "|:--|--:|--:|"]
-        for name, (build, by_arithmetic) in networks.items():
-            count = self.run.once(
-                f"parameters/{name}", lambda build=build: num_trained(build())
-            )
-            metrics[f"{name}_parameters"] = float(count)
-            metrics[f"{name}_by_arithmetic"] = float(by_arithmetic)
-            rows.append(f"| {name} | {count:,} | {by_arithmetic:,} |")
-        self.run.text("parameters", "\n".join(rows))
-        print("\n".join(rows))
-        return metrics
-
-    def measure_memory(
-        self, block: Block, kept_channels: Callable[..., int]
-    ) -> dict[str, float]:
-        """Compare what a block keeps, by hand, in the graph and in a process; draw it.
-
-        Args:
-            block: The exercise's dense block of bottleneck layers.
-            kept_channels: The exercise's arithmetic.
-
-        Returns:
-            `kept_difference`, the largest between arithmetic and graph;
-            `kept_over_recomputed`, of the deepest block; and of the deepest one that was
-            measured `peak_megabytes`, `peak_megabytes_recomputed`,
-            `recompute_time_ratio`.
-        """
-        s = self.settings
-        channels, rate = s.stem_filters, s.growth_rate
-
-        def in_graph(num_layers: int, recompute: bool) -> float:
-            shape = (s.memory_size, s.memory_size, channels)
-            if recompute:
-                bare = BareBlock(num_layers, channels, rate, recompute=True)
-                return kept_channels_of(bare, shape, bare.variables)
-            inputs = keras.Input(shape)
-            outputs = block(inputs, num_layers=num_layers, growth_rate=rate)
-            return kept_by_model(keras.Model(inputs, outputs))
-
-        by_hand, counted, peaks = {}, {}, {}
-        for recompute in (False, True):
-            by_hand[recompute] = [
-                kept_channels(n, channels, rate, recompute) for n in s.memory_layers
-            ]
-            label = "recomputed" if recompute else "kept"
-            count = functools.partial(in_graph, recompute=recompute)
-            counted[recompute] = self.run.once(
-                f"memory/{label}", lambda f=count: [f(n) for n in s.memory_layers]
-            )
-            options = {"channels": channels, "growth_rate": rate}
-            options |= {"batch_size": PEAK_BATCH, "size": s.memory_size}
-            peaks[recompute] = {
-                n: self.run.once(
-                    f"memory/{label}_peak_{n}",
-                    functools.partial(
-                        peak_of, num_layers=n, recompute=recompute, **options
-                    ),
-                )
-                for n in s.peak_layers
-            }
-        self._draw_memory(by_hand, counted, peaks)
-        difference = np.abs(np.subtract(list(by_hand.values()), list(counted.values())))
-        metrics = {
-            "kept_difference": float(difference.max()),
-            "kept_over_recomputed": counted[False][-1] / counted[True][-1],
-        }
-        if s.peak_layers:
-            kept, again = (peaks[r][s.peak_layers[-1]] for r in (False, True))
-            metrics["peak_megabytes"] = kept["megabytes"]
-            metrics["peak_megabytes_recomputed"] = again["megabytes"]
-            metrics["recompute_time_ratio"] = again["seconds"] / kept["seconds"]
-        return metrics
-
-    def _draw_memory(self, by_hand, counted, peaks) -> None:
-        s = self.settings
-        as_megabytes = functools.partial(
-            megabytes, batch_size=PEAK_BATCH, size=s.memory_size
-        )
-        measured = {
-            recompute: {n: peak["megabytes"] for n, peak in of_layers.items()}
-            for recompute, of_layers in peaks.items()
-        }
-        figure = figures.memory(
-            s.memory_layers, by_hand, counted, measured, as_megabytes
-        )
-        self.run.figure("memory", figure)
-        staircase = figures.staircase(s.stem_filters, s.growth_rate, num_layers=6)
-        self.run.figure("staircase", staircase)
 
     def train(self, network: keras.Model) -> dict[str, float]:
         """Train the DenseNet for the settings' epochs; return its metrics.
@@ -351,49 +243,6 @@ class Study:
             start = start_next
         self.run.figure("sources", figures.sources(blocks))
 
-    def measure_fields(
-        self,
-        densenet: Callable[..., keras.Model],
-        layer: Callable[..., Any],
-        receptive_fields: Callable[..., tuple[int, int]],
-    ) -> dict[str, float]:
-        """Compare the receptive fields by hand with those of gradients.
-
-        Args:
-            densenet: The exercise's.
-            layer: Of its blocks.
-            receptive_fields: The exercise's arithmetic.
-
-        Returns:
-            `receptive_field_difference`, in pixels; `smallest_receptive_field` and
-            `largest_receptive_field` of the network that is trained.
-        """
-        s = self.settings
-        small = (2, 1, 1)
-
-        def measure() -> float:
-            by_hand = receptive_fields(small, s.stem_stride)
-            size = 8 * s.stem_stride * (2 + by_hand[1] // (4 * s.stem_stride))
-            network = densenet(
-                (size, size, 1), 2, small, 2, layer, 0.5, 4, s.stem_stride
-            )
-            return max(
-                abs(field - measured_field(network, through=through))
-                for field, through in zip(by_hand, (False, True), strict=True)
-            )
-
-        smallest, largest = receptive_fields(s.num_layers, s.stem_stride)
-        return {
-            "receptive_field_difference": float(self.run.once("fields", measure)),
-            "smallest_receptive_field": float(smallest),
-            "largest_receptive_field": float(largest),
-        }
-
-
-def num_trained(network: keras.Model) -> int:
-    """Return how many numbers of a network are trained."""
-    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
-
 
 def methods(settings: Any) -> Methods:
     """Return augmentation, schedule and loss for trainings by these settings."""
@@ -435,35 +284,3 @@ def pointwise_pairs(network: keras.Model) -> list[tuple[np.ndarray, np.ndarray]]
             if scale is not None and len(scale) == kernel.shape[2]:
                 pairs.append((scale, kernel))
     return pairs
-
-
-def measured_field(network: keras.Model, *, through: bool) -> int:
-    """Return how many pixels in a row reach one place of the last maps, by a gradient.
-
-    All kernels become positive numbers, so that nothing cancels and no ReLU closes. To
-    measure the way past the blocks' layers, kernels of 3x3 behind the first become 0.
-
-    Args:
-        network: From images of one channel, larger than its fields. It loses its weights.
-        through: Whether the way leads through the layers.
-    """
-    first = True
-    for weight in network.weights:
-        if len(weight.shape) == 4:
-            closed = weight.shape[0] > 1 and not first and not through
-            weight.assign(np.full(weight.shape, 0.0 if closed else 0.1, np.float32))
-            first = False
-    maps = keras.Model(network.input, _last_maps(network))
-    images = tf.ones((1, *network.input_shape[1:]))
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        outputs = maps(images)
-        middle = tf.reduce_sum(outputs[0, outputs.shape[1] // 2, outputs.shape[2] // 2])
-    seen = tape.gradient(middle, images)[0, :, :, 0].numpy() != 0  # [height, width]
-    return int(seen.any(axis=0).sum())
-
-
-def _last_maps(network: keras.Model) -> Any:
-    """Return the last tensor of the network that has height and width."""
-    tensors = [t for op in network.operations for t in keras.tree.flatten(op.output)]
-    return next(t for t in reversed(tensors) if len(t.shape) == 4)

@@ -10,6 +10,7 @@ import numpy as np
 from keras.ops import relu
 from numpy.typing import ArrayLike, NDArray
 
+from tfcourse import densenet_sizes as sizes
 from tfcourse.densenet_study import Study
 from tfcourse.runs import Run
 
@@ -401,22 +402,23 @@ def weight_by_source(
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
     study = Study(run, config)
-    sizes = (config.num_layers, config.growth_rate)
     metrics = {}
     if "sizes" in config.parts:
         paper = partial(cifar_densenet, 100, 12, bottleneck=True, compression=0.5)
-        metrics |= study.count_parameters(
-            {"paper": (paper, num_parameters([16] * 3, 12, 0.5, 24, 10))}
+        by_hand = num_parameters([16] * 3, 12, 0.5, 24, 10)
+        metrics |= sizes.count_parameters(run, {"paper": (paper, by_hand)})
+        metrics |= sizes.measure_fields(
+            run, config, densenet, bottleneck_layer, receptive_fields
         )
-        metrics |= study.measure_fields(densenet, bottleneck_layer, receptive_fields)
     if "memory" in config.parts:
         block = partial(dense_block, layer=bottleneck_layer)
-        metrics |= study.measure_memory(block, kept_channels)
+        metrics |= sizes.measure_memory(run, config, block, kept_channels)
     if "densenet" in config.parts:
         network = densenet(
             study.image_shape,
             study.num_classes,
-            *sizes,
+            config.num_layers,
+            config.growth_rate,
             bottleneck_layer,
             config.compression,
             config.stem_filters,

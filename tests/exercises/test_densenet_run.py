@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tfcourse.catalog import exercises_folder, find_exercise, load_module
-from tfcourse.densenet_study import Study, measured_field, methods, pointwise_pairs
+from tfcourse.densenet_sizes import measured_field
+from tfcourse.densenet_study import Study, methods, pointwise_pairs
 from tfcourse.run_folder import unlock
 from tfcourse.runs import Run
 
