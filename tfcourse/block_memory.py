@@ -8,6 +8,7 @@ process ever had can't be reset, and prints what it took as JSON.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -29,6 +30,8 @@ SHAPES = ("Shape", "ShapeN", "Size", "Rank")
 # and arrays that exist anyway.
 NO_MAPS = ("ReadVariableOp", "Const", "VarHandleOp")
 NUM_STEPS = 3  # Of which the fastest counts.
+# Windows does not tell how large a process was at most.
+CAN_MEASURE = importlib.util.find_spec("resource") is not None
 
 
 def kept_channels_of(
@@ -180,7 +183,7 @@ def peak_of(**settings: Any) -> dict[str, float]:
 
 def measure_peak(settings: dict[str, Any]) -> dict[str, float]:
     """Return what `peak_of` does, of this process, which should have done nothing else."""
-    import resource  # Not on Windows: only this measurement needs it.
+    import resource  # Not on Windows.
 
     options = dict(settings)
     batch_size, size = options.pop("batch_size"), options.pop("size")

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfcourse import densenet_figures as figures
 from tfcourse.block_memory import (
+    CAN_MEASURE,
     BareBlock,
     kept_by_model,
     kept_channels_of,
@@ -82,7 +83,7 @@ def measure_memory(
         "kept_difference": float(difference.max()),
         "kept_over_recomputed": counted[False][-1] / counted[True][-1],
     }
-    if settings.peak_layers:
+    if peaks[False]:
         kept, again = (peaks[r][settings.peak_layers[-1]] for r in (False, True))
         metrics["peak_megabytes"] = kept["megabytes"]
         metrics["peak_megabytes_recomputed"] = again["megabytes"]
@@ -114,7 +115,9 @@ def _kept_in_graphs(
 
 
 def _peaks(run: Run, settings: Any, recompute: bool) -> dict[int, dict[str, float]]:
-    """Return what `peak_of` measures, by number of layers."""
+    """Return what `peak_of` measures, by number of layers: nothing on Windows."""
+    if not CAN_MEASURE:
+        return {}
     name = KEPT[recompute]
     options = {"channels": settings.stem_filters, "growth_rate": settings.growth_rate}
     options |= {"batch_size": PEAK_BATCH, "size": settings.memory_size}
