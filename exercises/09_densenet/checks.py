@@ -365,6 +365,7 @@ def the_kernel_starts_as_he_has_it(submission):
 @check(task="bottleneck_layer")
 def a_bottleneck_is_two_composite_functions(submission):
     rng = new_generator()
+    alone = "the new maps come back alone: dense_block() appends them to the others"
     for shape, rate in (((4, 5, 7), 2), ((5, 4, 3), 3)):
         height, width, channels = shape
         inputs = keras.Input(shape)
@@ -375,11 +376,7 @@ def a_bottleneck_is_two_composite_functions(submission):
             (height, width, rate),
             f"growth_rate={rate}: so many new maps come back",
             [
-                (
-                    (height, width, channels + rate),
-                    "the new maps come back alone: it is dense_block() that puts them "
-                    "behind the old ones",
-                ),
+                ((height, width, channels + rate), alone),
                 (
                     (height, width, 4 * rate),
                     "growth_rate maps come back; four times as many are between the two "
