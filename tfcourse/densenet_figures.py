@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from tfcourse.plots import COLOURS, GREY, INK, label_line_ends, new_figure, set_title
 
@@ -94,8 +94,9 @@ def memory(
                 ax.plot(num_layers, counted[recompute], "o", color=colour, ms=5)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("layers of the block")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        title = "megabytes of the process" if is_peak else "channels kept"
+        ax.set_xticks(list(num_layers))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        title = "megabytes of a process" if is_peak else "channels kept"
         set_title(ax, title)
         dots = "measured" if is_peak else "in TensorFlow's graph"
         handles = [
