@@ -63,10 +63,12 @@ SMOKE = Config(
     operations=("crop", "colour"),  # Mirrored stripes are another class.
     single=("crop",),
     traps=("mirror",),
-    sizes=(100, 200),
-    draws=(1, 1),
-    num_labels=100,
-    num_steps=25,
+    sizes=(200,),
+    draws=(1,),
+    num_labels=200,
+    batch_size=32,
+    num_steps=50,
+    rate=0.2,
     source_images=800,
     turn_epochs=1,
     class_draws=0,
@@ -79,7 +81,6 @@ FULL = dataclasses.replace(
     num_steps=6000,
     source_images=50_000,
     turn_epochs=100,
-    class_epochs=100,
     backbone="MobileNetV2",
 )
 
@@ -198,10 +199,9 @@ def mixup(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, alpha: float) -
     # BEGIN SOLUTION
     count = tf.shape(images)[0]
     seeds = tf.random.split(seed, 3)
-    # A share of the sum of two Gamma draws has a Beta distribution.
     first = tf.random.stateless_gamma([count], seeds[0], alpha)
     second = tf.random.stateless_gamma([count], seeds[1], alpha)
-    share = first / (first + second)  # [batch]
+    share = first / (first + second)  # [batch], distributed by Beta(alpha, alpha).
     partners = tf.random.experimental.stateless_shuffle(tf.range(count), seeds[2])
     of_image, of_label = share[:, None, None, None], share[:, None]
     return (

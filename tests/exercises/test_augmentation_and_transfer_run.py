@@ -34,6 +34,7 @@ SMALL = dataclasses.replace(
     num_steps=2,
     sizes=(100, 200),
     draws=(1, 1),
+    num_labels=100,
     source_images=100,
     class_draws=1,
     class_epochs=1,
