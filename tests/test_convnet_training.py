@@ -9,7 +9,6 @@ from tfcourse.convnet_by_hand import num_wrong_rows
 from tfcourse.convnet_figures import filter_sheet
 from tfcourse.convnet_training import (
     RandomImages,
-    TrainingClock,
     accuracy,
     flip_averaged,
     predict,
@@ -50,16 +49,6 @@ def test_standardised_images_have_mean_zero_and_deviation_one():
     scaled = np.asarray(model(images.astype("float32")))
     np.testing.assert_allclose(scaled.mean(axis=(0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(scaled.std(axis=(0, 1, 2)), 1, atol=1e-4)
-
-
-def test_a_clock_counts_from_its_making(monkeypatch):
-    ticks = iter([1.0, 4.0, 9.0])
-    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
-    monkeypatch.setattr("time.process_time", lambda: 0.0)
-    clock, logs = TrainingClock(), [{}, {}]
-    for epoch, entry in enumerate(logs):
-        clock.on_epoch_end(epoch, entry)
-    assert [entry["seconds"] for entry in logs] == [3.0, 5.0]
 
 
 def test_the_mean_over_the_mirror_image():

@@ -147,3 +147,14 @@ def test_the_clock_is_a_part_of_the_history():
     assert len(history["seconds"]) == 2
     assert all(seconds > 0 for seconds in history["seconds"])
     assert json.dumps(history["seconds"])
+
+
+def test_a_clock_counts_from_its_making_and_not_between_epochs(monkeypatch):
+    ticks = iter([1.0, 4.0, 10.0, 15.0])  # Made; end, begin and end of an epoch.
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("time.process_time", lambda: 0.0)
+    clock, logs = EpochClock(), [{}, {}]
+    for epoch, entry in enumerate(logs):
+        clock.on_epoch_begin(epoch)
+        clock.on_epoch_end(epoch, entry)
+    assert [entry["seconds"] for entry in logs] == [3.0, 5.0]

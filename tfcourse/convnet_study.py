@@ -18,7 +18,6 @@ from tfcourse.convnet_by_hand import by_hand_differences
 from tfcourse.convnet_training import (
     Methods,
     Recipe,
-    TrainingClock,
     accuracy,
     compiled,
     flip_averaged,
@@ -27,6 +26,7 @@ from tfcourse.convnet_training import (
 )
 from tfcourse.convolutional_networks import good_cnn, plain_cnn
 from tfcourse.runs import Run
+from tfcourse.training.clock import EpochClock
 
 Part = tuple[np.ndarray, np.ndarray]  # Images uint8 [n, h, w, channels], labels [n].
 SMALL_BATCH = 500  # Images that the loss at step 0 is measured on.
@@ -142,7 +142,7 @@ class Study:
         others: Sequence[keras.callbacks.Callback] = (),
     ) -> dict[str, list[float]]:
         """Train the compiled model and return its history, with seconds of each epoch."""
-        clock = TrainingClock()
+        clock = EpochClock()
         history = training.fit(
             model,
             *part,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -130,27 +129,6 @@ def compiled(
     accurate = keras.metrics.SparseCategoricalAccuracy("accuracy")
     model.compile(optimizer, loss, metrics=[accurate])
     return model
-
-
-class TrainingClock(keras.callbacks.Callback):
-    """Adds to each epoch's logs its `seconds` and `cpu_seconds`, of all processor cores.
-
-    They count from the clock's making, or from the epoch before, so that tracing and
-    compiling belong to the first epoch. They are a part of the history, and outlive an
-    interruption.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self._last = time.perf_counter(), time.process_time()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Add the seconds since the epoch before."""
-        now = time.perf_counter(), time.process_time()
-        if logs is not None:
-            logs["seconds"] = now[0] - self._last[0]
-            logs["cpu_seconds"] = now[1] - self._last[1]
-        self._last = now
 
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:

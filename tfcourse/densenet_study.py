@@ -17,7 +17,6 @@ from tfcourse import densenet_figures as figures
 from tfcourse.convnet_training import (
     Methods,
     Recipe,
-    TrainingClock,
     compiled,
 )
 from tfcourse.convolutional_networks import plain_cnn
@@ -27,6 +26,7 @@ from tfcourse.random_crops import random_crops
 from tfcourse.rate_schedules import tenth_by_tenth
 from tfcourse.residual_study import confusion
 from tfcourse.runs import Run
+from tfcourse.training.clock import EpochClock
 
 START_IMAGES = 500  # That the loss at step 0 is measured on.
 PROBE_EPOCHS = 3  # Of the plain CNN, to know how long one takes.
@@ -121,7 +121,7 @@ class Study:
         """Train a network; return the seconds and the accuracy on validation images."""
         images, labels = self.parts["train"]
         model = self._compiled(network, epochs, settings)
-        clock = TrainingClock()
+        clock = EpochClock()
         history = training.fit(
             model,
             images,
@@ -213,7 +213,7 @@ class Study:
             epochs=PROBE_EPOCHS,
             validation_data=self.parts["val"],
             validation_batch_size=START_IMAGES,
-            callbacks=[TrainingClock()],
+            callbacks=[EpochClock()],
         )
         return min(history.history["seconds"])
 

@@ -448,25 +448,21 @@ class LinearLayers:
         return keras.ops.matmul(maps, self.weights[-1])
 
 
-def block_outputs(submission, shape, num_layers, rate, images):
-    """Return the student's block of these images, and the layer that stood in."""
-    layer = LinearLayers(new_generator())
-    inputs = keras.Input(shape)
-    with given(submission, composite_function=our_composite):
-        outputs = keras_tensor(submission.dense_block(inputs, num_layers, rate, layer))
-    channels, received = shape[-1], [call[0] for call in layer.calls]
-    assert layer.calls, (
+def check_calls(calls, channels, num_layers, rate):
+    """Fail where a block calls its layer on other maps: calls are of channels and rate."""
+    received = [call[0] for call in calls]
+    assert calls, (
         "`layer` is never called: the block is made of it, be it basic or bottleneck"
     )
-    assert len(layer.calls) == num_layers, explain(
+    assert len(calls) == num_layers, explain(
         "layer() is called once for each layer",
         expected=num_layers,
         received=len(received),
     )
-    assert all(call[1] == rate for call in layer.calls), explain(
+    assert all(call[1] == rate for call in calls), explain(
         "layer() gets the growth rate as its second argument",
         expected=[rate] * num_layers,
-        received=[call[1] for call in layer.calls],
+        received=[call[1] for call in calls],
     )
     expected = [channels + index * rate for index in range(num_layers)]
     rest = range(num_layers - 1)
@@ -499,7 +495,16 @@ def block_outputs(submission, shape, num_layers, rate, images):
         expected=expected,
         received=received,
     )
-    height, width = shape[:2]
+
+
+def block_outputs(submission, shape, num_layers, rate, images):
+    """Return the student's block of these images, and the layer that stood in."""
+    layer = LinearLayers(new_generator())
+    inputs = keras.Input(shape)
+    with given(submission, composite_function=our_composite):
+        outputs = keras_tensor(submission.dense_block(inputs, num_layers, rate, layer))
+    check_calls(layer.calls, shape[-1], num_layers, rate)
+    height, width, channels = shape
     total = channels + num_layers * rate
     expect_shape(
         outputs,
@@ -587,6 +592,32 @@ def maps_are_put_behind_each_other_not_added(submission):
 # transition -----------------------------------------------------------------------------
 
 
+POOL = {"ksize": 2, "strides": 2, "padding": "VALID"}
+
+
+def wrong_transitions(images, norm, kernel):
+    """Return what wrong transitions make of the images, by mistake."""
+    maps = composed(images, norm, kernel)  # [batch, height, width, filters]
+    height, width = maps.shape[1] // 2, maps.shape[2] // 2
+    return {
+        "the maximum is taken: a transition takes the mean of 2x2 pixels": (
+            tf.nn.max_pool2d(maps, **POOL)
+        ),
+        "three of four pixels are thrown away: take the mean of 2x2": (
+            maps[:, : 2 * height : 2, : 2 * width : 2]
+        ),
+        "the pooling comes first: normalisation and ReLU stand in front of it": (
+            composed(tf.nn.avg_pool2d(images, **POOL), norm, kernel)
+        ),
+        "the ReLU is missing": (
+            tf.nn.avg_pool2d(convolve(normalised(images, norm), kernel), **POOL)
+        ),
+        "there is a ReLU behind the convolution": (
+            tf.nn.avg_pool2d(tf.nn.relu(maps), **POOL)
+        ),
+    }
+
+
 @check(task="transition")
 def a_transition_halves_height_and_width(submission):
     rng = new_generator()
@@ -633,27 +664,10 @@ def a_transition_halves_height_and_width(submission):
         )
         randomise(rng, kernels, norms)
         images = rng.normal(0, 2, (2, *shape)).astype("float32")
-        maps = composed(images, norms[0], kernels[0])
-        pool = {"ksize": 2, "strides": 2, "padding": "VALID"}
-        even = maps[:, : 2 * small[0] : 2, : 2 * small[1] : 2]
         judge(
             model(images),
-            tf.nn.avg_pool2d(maps, **pool),
-            {
-                "the maximum is taken: a transition takes the mean of 2x2 pixels": (
-                    tf.nn.max_pool2d(maps, **pool)
-                ),
-                "three of four pixels are thrown away: take the mean of 2x2": even,
-                "the pooling comes first: normalisation and ReLU stand in front of it": (
-                    composed(tf.nn.avg_pool2d(images, **pool), norms[0], kernels[0])
-                ),
-                "the ReLU is missing": tf.nn.avg_pool2d(
-                    convolve(normalised(images, norms[0]), kernels[0]), **pool
-                ),
-                "there is a ReLU behind the convolution": tf.nn.avg_pool2d(
-                    tf.nn.relu(maps), **pool
-                ),
-            },
+            tf.nn.avg_pool2d(composed(images, norms[0], kernels[0]), **POOL),
+            wrong_transitions(images, norms[0], kernels[0]),
             f"{what}: this is not the mean over 2x2 pixels of the 1x1 composite function",
         )
 
@@ -679,6 +693,29 @@ def network_parts(num_layers, rate, compression, stem_filters):
             norms.append(channels)
             channels += rate
     return kernels, [*norms, channels]
+
+
+def dense_layer(others, features, num_classes):
+    """Return kernel and bias of the one dense layer that there should be."""
+    dense = [variable for variable in others if len(variable.shape) == 2]
+    vectors = [tuple(v.shape) for v in others if len(v.shape) != 2]
+    assert len(dense) == 1, explain(
+        "one dense layer at the end",
+        expected=(features, num_classes),
+        received=[tuple(variable.shape) for variable in dense],
+    )
+    assert tuple(dense[0].shape) == (features, num_classes), explain(
+        "the dense layer gets one number for each channel: the mean over height and width",
+        expected=(features, num_classes),
+        received=tuple(dense[0].shape),
+    )
+    assert vectors == [(num_classes,)], explain(
+        "the dense layer has a bias, the convolutions have none",
+        expected=[(num_classes,)],
+        received=vectors,
+    )
+    bias = next(variable for variable in others if len(variable.shape) == 1)
+    return dense[0], bias
 
 
 def check_network_parts(model, settings, num_classes):
@@ -729,29 +766,12 @@ def check_network_parts(model, settings, num_classes):
         expected=sorted(channels),
         received=norm_channels,
     )
-    dense = [variable for variable in others if len(variable.shape) == 2]
-    vectors = [tuple(v.shape) for v in others if len(v.shape) != 2]
-    assert len(dense) == 1, explain(
-        "one dense layer at the end",
-        expected=(features, num_classes),
-        received=[tuple(variable.shape) for variable in dense],
-    )
-    assert tuple(dense[0].shape) == (features, num_classes), explain(
-        "the dense layer gets one number for each channel: the mean over height and width",
-        expected=(features, num_classes),
-        received=tuple(dense[0].shape),
-    )
-    assert vectors == [(num_classes,)], explain(
-        "the dense layer has a bias, the convolutions have none",
-        expected=[(num_classes,)],
-        received=vectors,
-    )
+    dense, bias = dense_layer(others, features, num_classes)
     ordered = (
         in_order(kernels, lambda kernel: tuple(kernel.shape), shapes),
         in_order(norms, channels_of, channels),
     )
-    bias = next(variable for variable in others if len(variable.shape) == 1)
-    return *ordered, dense[0], bias
+    return *ordered, dense, bias
 
 
 def network_logits(images, kernels, norms, dense, settings, stem, end):
@@ -1245,46 +1265,36 @@ def kept_arrays(num_layers, channels, rate, recompute):
     return arrays
 
 
-def wrong_kept(num_layers, channels, rate, recompute):
-    """Yield wrong answers and what is wrong about them."""
-    right = sum(kept_arrays(num_layers, channels, rate, recompute))
+def wrong_with_recompute(num_layers, channels, rate, right):
+    """Yield wrong answers to what is kept if first halves are computed again."""
     first = sum(channels + index * rate for index in range(num_layers))
-    total = channels + num_layers * rate
     halves = 8 * num_layers * rate
     yield (
-        right - halves,
-        "the second half of each layer keeps two arrays of 4 k channels",
+        right + rate,
+        "the last layer's maps are needed by no layer: the block's output belongs to "
+        "what comes behind",
+    )
+    yield right - channels, "the block's inputs are kept too"
+    yield (
+        2 * first + halves,
+        "with recompute the concatenations are made again, not kept",
     )
     yield (
-        right - halves // 2,
-        "the second half keeps two arrays of 4 k channels: what its normalisation gets, "
-        "and what its convolution gets",
+        first + halves,
+        "with recompute the maps are kept once for the whole block, not once for each "
+        "layer that needs them",
     )
     yield (
-        right - 6 * num_layers * rate,
-        "the 1x1 convolution makes four times as many maps as the layer adds",
+        channels + 2 * (num_layers - 1) * rate + halves,
+        "new maps are kept once: what ReLU makes of them is computed again",
     )
-    if recompute:
-        yield (
-            right + rate,
-            "the last layer's maps are needed by no layer: the block's output belongs to "
-            "what comes behind",
-        )
-        yield right - channels, "the block's inputs are kept too"
-        yield (
-            2 * first + halves,
-            "with recompute the concatenations are made again, not kept",
-        )
-        yield (
-            first + halves,
-            "with recompute the maps are kept once for the whole block, not once for each "
-            "layer that needs them",
-        )
-        yield (
-            channels + 2 * (num_layers - 1) * rate + halves,
-            "new maps are kept once: what ReLU makes of them is computed again",
-        )
-        return
+
+
+def wrong_with_copies(num_layers, channels, rate, right):
+    """Yield wrong answers to what is kept if each concatenation is a copy."""
+    first = sum(channels + index * rate for index in range(num_layers))
+    halves = 8 * num_layers * rate
+    total = channels + num_layers * rate
     yield (
         first + halves,
         "the first half keeps two arrays of the concatenation's size: the concatenation "
@@ -1314,6 +1324,27 @@ def wrong_kept(num_layers, channels, rate, recompute):
         2 * num_layers * channels + halves,
         "each layer gets more channels than the one before it",
     )
+
+
+def wrong_kept(num_layers, channels, rate, recompute):
+    """Yield wrong answers and what is wrong about them."""
+    right = sum(kept_arrays(num_layers, channels, rate, recompute))
+    halves = 8 * num_layers * rate
+    yield (
+        right - halves,
+        "the second half of each layer keeps two arrays of 4 k channels",
+    )
+    yield (
+        right - halves // 2,
+        "the second half keeps two arrays of 4 k channels: what its normalisation gets, "
+        "and what its convolution gets",
+    )
+    yield (
+        right - 6 * num_layers * rate,
+        "the 1x1 convolution makes four times as many maps as the layer adds",
+    )
+    wrong = wrong_with_recompute if recompute else wrong_with_copies
+    yield from wrong(num_layers, channels, rate, right)
 
 
 @check(task="kept_channels")
