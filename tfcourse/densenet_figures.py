@@ -173,7 +173,7 @@ def equal_time(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
         (line,) = ax.plot(
             minutes, values, marker=marker, ms=4, lw=1.8, color=COLOURS[index]
         )
-        names[line] = name
+        names[line] = name.replace("_", " ")
     ax.set_xlim(left=0)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_xlabel("minutes of training")

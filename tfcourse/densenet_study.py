@@ -1,11 +1,11 @@
-"""What exercise 09 trains: a DenseNet, and a plain CNN for as many seconds."""
+"""What exercise 09 trains: a DenseNet, and plain CNNs for as many seconds."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -160,20 +160,28 @@ class Study:
         return compiled(network, recipe, methods(settings), settings)
 
     def compare_with_plain(self) -> dict[str, float]:
-        """Train a plain CNN for at least as many seconds as the DenseNet had.
+        """Train plain CNNs, each for at least as many seconds as the DenseNet had.
 
         Returns:
-            `plain_parameters`, `plain_epochs`, `plain_train_seconds`,
-            `plain_val_accuracy`, `plain_test_accuracy`; `plain_time_ratio`, its seconds
-            over the DenseNet's; `gain_over_plain`, the difference of the test accuracies.
+            For exercise 07's plain CNN `plain_parameters`, `plain_epochs`,
+            `plain_train_seconds`, `plain_val_accuracy`, `plain_test_accuracy`;
+            `plain_time_ratio`, its seconds over the DenseNet's; `gain_over_plain`, the
+            difference of the test accuracies. The same for `wide_plain`, if there is one.
         """
         s = self.settings
+        metrics = self._compare("plain", s.plain_filters, s.plain_units)
+        if s.wide_filters:
+            metrics |= self._compare("wide_plain", s.wide_filters, s.wide_units)
+        self.run.figure("equal_time", figures.equal_time(self._history))
+        return metrics
+
+    def _compare(
+        self, name: str, filters: Sequence[int], units: int
+    ) -> dict[str, float]:
+        """Train one plain CNN; return its metrics."""
+        s = self.settings
         build = functools.partial(
-            plain_cnn,
-            self.image_shape,
-            self.num_classes,
-            s.plain_filters,
-            s.plain_units,
+            plain_cnn, self.image_shape, self.num_classes, filters, units
         )
         settings = dataclasses.replace(
             s,
@@ -182,25 +190,22 @@ class Study:
             decay=s.plain_decay,
             schedule="cosine",
         )
-        wanted = (1 + s.spare_time) * sum(self._history["densenet"]["seconds"])
+        given = sum(self._history["densenet"]["seconds"])
         epochs = s.plain_epochs
         if not epochs:
             measure = functools.partial(self._seconds_per_epoch, build(), settings)
-            seconds = self.run.once("plain/seconds_per_epoch", measure)
-            epochs = math.ceil(wanted / seconds)
+            seconds = self.run.once(f"{name}/seconds_per_epoch", measure)
+            epochs = math.ceil((1 + s.spare_time) * given / seconds)
         keras.utils.set_random_seed(s.seed)
         network = build()
-        metrics = self._fit("plain", network, epochs, settings)
-        self.run.figure("equal_time", figures.equal_time(self._history))
-        ratio = metrics["plain_train_seconds"] / sum(
-            self._history["densenet"]["seconds"]
-        )
+        metrics = self._fit(name, network, epochs, settings)
+        accuracy = self._accuracy[name]
         return metrics | {
-            "plain_parameters": float(num_trained(network)),
-            "plain_epochs": float(epochs),
-            "plain_test_accuracy": self._accuracy["plain"],
-            "plain_time_ratio": ratio,
-            "gain_over_plain": self._accuracy["densenet"] - self._accuracy["plain"],
+            f"{name}_parameters": float(num_trained(network)),
+            f"{name}_epochs": float(epochs),
+            f"{name}_test_accuracy": accuracy,
+            f"{name}_time_ratio": metrics[f"{name}_train_seconds"] / given,
+            f"gain_over_{name}": self._accuracy["densenet"] - accuracy,
         }
 
     def _seconds_per_epoch(self, network: keras.Model, settings: Any) -> float:
