@@ -404,8 +404,7 @@ def weight_by_source(
 # %%
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
-    study = Study(run, config)
-    metrics = {}
+    study, metrics = Study(run, config), {}
     if "sizes" in config.parts:
         paper = partial(cifar_densenet, 100, 12, bottleneck=True, compression=0.5)
         by_hand = num_parameters([16] * 3, 12, 0.5, 24, 10)
