@@ -14,11 +14,7 @@ import tensorflow as tf
 
 from tfcourse import data, plots, training
 from tfcourse import densenet_figures as figures
-from tfcourse.convnet_training import (
-    Methods,
-    Recipe,
-    compiled,
-)
+from tfcourse.convnet_training import Methods, Recipe, accuracy, compiled, predict
 from tfcourse.convolutional_networks import plain_cnn
 from tfcourse.densenet_sizes import num_trained
 from tfcourse.image_parts import Part, load_image_parts
@@ -96,8 +92,8 @@ class Study:
         metrics |= self._fit("densenet", network, s.epochs, s)
         matrix = confusion(network, self.parts["test"], self.num_classes)
         self.run.figure("confusion", plots.confusion_matrix(matrix, self.class_names))
-        accuracy = self._accuracy["densenet"]
-        return metrics | {"test_accuracy": accuracy, "test_error": 1 - accuracy}
+        reached = self._accuracy["densenet"]
+        return metrics | {"test_accuracy": reached, "test_error": 1 - reached}
 
     def _start_loss(self, network: keras.Model) -> float:
         """Return the cross-entropy before any step, over that of equal probabilities.
@@ -136,10 +132,9 @@ class Study:
         print(f"{name}: {history.engine}")
         self._history[name] = history.history
         test_images, test_labels = self.parts["test"]
-        logits = network.predict(test_images, batch_size=500, verbose=0)
-        accuracy = float(np.mean(logits.argmax(axis=1) == test_labels))
-        self._accuracy[name] = accuracy
-        outcome = {"test_accuracy": accuracy, "parameters": num_trained(network)}
+        reached = accuracy(predict(network, test_images), test_labels)
+        self._accuracy[name] = reached
+        outcome = {"test_accuracy": reached, "parameters": num_trained(network)}
         self.run.hparams(name, {"network": name, "epochs": epochs}, outcome)
         return {
             f"{name}_train_seconds": sum(history.history["seconds"]),
@@ -199,13 +194,13 @@ class Study:
         keras.utils.set_random_seed(s.seed)
         network = build()
         metrics = self._fit(name, network, epochs, settings)
-        accuracy = self._accuracy[name]
+        reached = self._accuracy[name]
         return metrics | {
             f"{name}_parameters": float(num_trained(network)),
             f"{name}_epochs": float(epochs),
-            f"{name}_test_accuracy": accuracy,
+            f"{name}_test_accuracy": reached,
             f"{name}_time_ratio": metrics[f"{name}_train_seconds"] / given,
-            f"gain_over_{name}": self._accuracy["densenet"] - accuracy,
+            f"gain_over_{name}": self._accuracy["densenet"] - reached,
         }
 
     def _seconds_per_epoch(self, network: keras.Model, settings: Any) -> float:
