@@ -10,7 +10,6 @@ from tfcourse import lenets
 from tfcourse.compression_comparisons import (
     affine_arrays,
     copy_of,
-    with_low_rank,
 )
 from tfcourse.compression_metrics import metrics_of
 from tfcourse.compression_study import Examples, Point, Study, beside, pareto_front
@@ -125,56 +124,6 @@ def test_training_beside_a_teacher_leaves_the_teacher_alone(study):
     np.testing.assert_allclose(both[:, 0], student(study.examples.val[0]), atol=1e-6)
     np.testing.assert_allclose(both[:, 1], teacher(study.examples.val[0]), atol=1e-6)
     assert study.seconds["tiny"] > 0
-
-
-def svd(kernel, rank):
-    u, s, v = np.linalg.svd(kernel, full_matrices=False)
-    return u[:, :rank] * s[:rank], v[:rank]
-
-
-def test_a_low_rank_network_has_the_rank_where_that_saves_weights():
-    model = tiny()
-    rng = np.random.default_rng(0)
-    images = rng.random((5, *SHAPE), dtype=np.float32)
-    kernel = rng.normal(size=(64, 2)) @ rng.normal(size=(2, 10)) / 8
-    model.get_layer("fc1").kernel.assign(kernel)  # Of rank 2 already.
-    thin = with_low_rank(model, svd, 2, 2)
-    assert [layer.name for layer in thin.layers[2:]] == [
-        "fc1_left",
-        "fc1_right",
-        "fc2_left",
-        "fc2_right",
-        "fc3",
-    ]
-    np.testing.assert_allclose(
-        thin.get_layer("fc1_left").kernel @ thin.get_layer("fc1_right").kernel,
-        kernel,
-        atol=1e-5,
-    )
-    # 8 * (64 + 10) < 640, but 8 * (10 + 6) > 60: there two layers would be larger.
-    thicker = with_low_rank(model, svd, 8, 8)
-    assert [layer.name for layer in thicker.layers[2:]] == [
-        "fc1_left",
-        "fc1_right",
-        "fc2",
-        "fc3",
-    ]
-    np.testing.assert_allclose(thicker(images), model(images), atol=1e-4)
-
-
-def test_a_convolution_becomes_two_where_that_saves_weights():
-    model = lenets.lenet_5(image_shape=(16, 16), filters=(4, 12), units=30)
-    rng = np.random.default_rng(1)
-    images = rng.random((3, 16, 16), dtype=np.float32)
-    kernel = rng.normal(size=(100, 5)) @ rng.normal(size=(5, 12)) / 20  # Of rank 5.
-    model.get_layer("conv2").kernel.assign(kernel.reshape(5, 5, 4, 12))
-    thin = with_low_rank(model, svd, 30, 5)  # conv1, of 25 by 4, and fc1 stay.
-    names = [layer.name for layer in thin.layers[2:]]
-    convolutions = ["conv1", "pool1", "conv2_left", "conv2_right", "pool2"]
-    assert names == [*convolutions, "features", "fc1", "fc2"]
-    assert thin.get_layer("conv2_left").kernel.shape == (5, 5, 4, 5)
-    assert not thin.get_layer("conv2_left").use_bias
-    np.testing.assert_allclose(thin(images), model(images), atol=1e-4)
 
 
 def test_affine_arrays_keep_biases_as_they_are():

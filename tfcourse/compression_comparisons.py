@@ -9,16 +9,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfcourse import compression, lenets
 from tfcourse import compression_figures as figures
 from tfcourse.compression_metrics import metrics_of
 from tfcourse.compression_study import DistillationLoss, Point, Study
+from tfcourse.low_rank_networks import LowRank, ranks_within, with_low_rank
 from tfcourse.weights.masks import PruneAtEpochs, free_weights
 from tfcourse.weights.packing import Affine, Packable, Raw, Sparse
 
-# float32 [inputs, units] and a rank to float32 [inputs, rank] and [rank, units].
-LowRank = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 # Weights, bits and an axis or None to codes, scale and zero point.
 Quantise = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 MasksFor = Callable[[Sequence[np.ndarray], float], Sequence[np.ndarray]]
@@ -36,59 +36,6 @@ def copy_of(model: keras.Model) -> keras.Model:
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
     return twin
-
-
-def with_low_rank(
-    model: keras.Model, factors: LowRank, rank: int, conv_rank: int
-) -> keras.Model:
-    """Return a copy in which a wide layer is two thin ones, one after the other.
-
-    A convolution's kernel is taken as a matrix with a column for each filter; its factors
-    are a convolution with fewer filters and one of 1 by 1. The last layer stays, and so
-    does every layer that the factors would make larger.
-
-    Args:
-        model: A Functional model whose layers form a chain.
-        factors: The learner's.
-        rank: Of the kernels of dense layers.
-        conv_rank: Of those of convolutions.
-
-    Source: for convolutions Zhang et al., 2015, arXiv:1505.06798, section 3.1.
-    """
-    ranks = {keras.layers.Dense: rank, keras.layers.Conv2D: conv_rank}
-    hidden = inputs = keras.Input(model.input_shape[1:])
-    for layer in model.layers[1:]:
-        parts = [(layer.__class__.from_config(layer.get_config()), layer.get_weights())]
-        if type(layer) in ranks and layer is not model.layers[-1]:
-            kernel = layer.kernel.numpy()
-            matrix = kernel.reshape(-1, kernel.shape[-1])  # [inputs, units]
-            if ranks[type(layer)] * sum(matrix.shape) < matrix.size:
-                left, right = factors(matrix, ranks[type(layer)])
-                parts = _two_layers(layer, left, right)
-        for part, weights in parts:
-            hidden = part(hidden)
-            part.set_weights(weights)
-    return keras.Model(inputs, hidden, name=f"{model.name}_rank_{rank}")
-
-
-def _two_layers(
-    layer: keras.Layer, left: np.ndarray, right: np.ndarray
-) -> list[tuple[keras.Layer, list[np.ndarray]]]:
-    """Return two layers and their weights in place of a dense or convolutional one."""
-    config = layer.get_config()
-    thin = {**config, "name": f"{layer.name}_left", "use_bias": False}
-    thin["activation"] = "linear"
-    wide = {**config, "name": f"{layer.name}_right"}
-    if isinstance(layer, keras.layers.Conv2D):
-        thin["filters"] = left.shape[1]
-        wide |= {"kernel_size": 1, "strides": 1, "padding": "valid"}
-        left = left.reshape(*layer.kernel.shape[:3], -1)  # [height, width, in, rank]
-        right = right[None, None]  # [1, 1, rank, filters]
-    else:
-        thin["units"] = left.shape[1]
-    weights = [left], [right, *layer.get_weights()[1:]]
-    layers = (layer.__class__.from_config(options) for options in (thin, wide))
-    return list(zip(layers, weights, strict=True))
 
 
 def affine_arrays(
@@ -110,7 +57,7 @@ class Comparisons:
         quantise: See `Quantise`.
         masks_for: From kernels and a sparsity to masks.
         schedule: From step, `num_steps`, `start` and `end` to a sparsity.
-        loss: With which a network learns from another one.
+        loss: Also takes `temperature` and `hard_weight`.
     """
 
     def __init__(
@@ -120,7 +67,7 @@ class Comparisons:
         quantise: Quantise,
         masks_for: MasksFor,
         schedule: Schedule,
-        loss: DistillationLoss,
+        loss: Callable[..., tf.Tensor],
     ):
         self._study = study
         self._low_rank_factors = low_rank_factors
@@ -129,38 +76,51 @@ class Comparisons:
         self._schedule = schedule
         self._loss = loss
         self._models: dict[str, keras.Model] = {}
+        self._teacher: keras.Model | None = None
         self._milliseconds: dict[str, dict[str, float]] = {}
 
     def run(self, model: keras.Model, config: Any, sparsity: float) -> None:
         """Measure the model, then what each method by itself makes of it.
 
         Args:
-            model: Trained; it stays as it is.
+            model: Trained; it stays as it is. The first one that is given teaches all
+                networks that learn from another one.
             config: The exercise's.
             sparsity: At which ways to prune are compared, where that is cheap.
         """
         self._models[model.name] = copy_of(model)
+        self._teacher = self._teacher or self._models[model.name]
         self._study.measure(model, "float32")
-        for rank in config.ranks:
-            thin = with_low_rank(model, self._low_rank_factors, rank, config.conv_rank)
-            self._study.measure(thin, "low rank", str(rank), network=model.name)
+        prefix = PREFIXES[model.name]
+        for share in config.low_rank_shares:
+            ranks = ranks_within(model, share)
+            thin = with_low_rank(model, self._low_rank_factors, ranks)
+            name = " ".join(f"{layer}: {rank}" for layer, rank in ranks.items())
+            self._study.measure(thin, "low rank", name, network=model.name)
             self._study.train(
-                f"{model.name}/rank_{rank}",
+                f"{model.name}/low_rank_{share:g}",
                 thin,
-                config.tune_epochs,
+                vars(config)[f"{prefix}_tune_epochs"],
                 learning_rate=config.tune_learning_rate,
-                teacher=model,
-                loss=self._loss,
+                warp_strength=config.tune_warp,
+                teacher=self._teacher,
+                loss=self._loss_of(config),
             )
-            self._study.measure(thin, "low rank, tuned", str(rank), network=model.name)
+            self._study.measure(thin, "low rank, tuned", name, network=model.name)
         twin = copy_of(model)  # One for all files: each would trace a graph of its own.
         for axis, method in ((None, "bits per tensor"), (-1, "bits per channel")):
             for num_bits in config.bits:
                 arrays = affine_arrays(model, self._quantise, num_bits, axis)
                 self._study.measure_file(twin, arrays, method, str(num_bits))
-        if PREFIXES[model.name] == "mlp":
+        if prefix == "mlp":
             self._compare_pruning(model, sparsity, config)
         self._run_tfmot(model, sparsity, config)
+
+    def _loss_of(self, config: Any) -> DistillationLoss:
+        """Return the loss with which a network learns from another one."""
+        return functools.partial(
+            self._loss, temperature=config.temperature, hard_weight=config.hard_weight
+        )
 
     def _compare_pruning(
         self, model: keras.Model, sparsity: float, config: Any
@@ -249,8 +209,15 @@ class Comparisons:
                 rows.append(row)
         return rows
 
-    def run_rivals(self, teacher: keras.Model, config: Any) -> None:
-        """Measure small networks that learn from a teacher, in 8 bits per weight."""
+    def run_rivals(self, config: Any) -> None:
+        """Measure small networks that learn from the first, in 8 bits per weight.
+
+        Raises:
+            ValueError: If there is none yet.
+        """
+        teacher = self._teacher
+        if teacher is None:
+            raise ValueError("run() before run_rivals(): a network must teach them")
         shapes = {
             "image_shape": teacher.input_shape[1:],
             "num_classes": teacher.output_shape[-1],
@@ -269,7 +236,7 @@ class Comparisons:
                 config.rival_epochs,
                 learning_rate=RIVAL_LEARNING_RATES[kind],
                 teacher=teacher,
-                loss=self._loss,
+                loss=self._loss_of(config),
             )
             if kind == "cnn":
                 model = lenets.with_folded_norms(model)

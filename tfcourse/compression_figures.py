@@ -79,7 +79,7 @@ def _error(point: Point) -> float:
 
 
 def low_rank(points: Sequence[Point], networks: Mapping[str, str]) -> Figure:
-    """Return test error by rank, before and after fine-tuning.
+    """Return test error by weights that a low rank leaves, before and after fine-tuning.
 
     Args:
         points: All points of the study.
@@ -88,20 +88,20 @@ def low_rank(points: Sequence[Point], networks: Mapping[str, str]) -> Figure:
     figure, axes = new_figure(1, len(networks), width=9.5, height=3.5)
     for ax, (title, network) in zip(axes, networks.items(), strict=True):
         mine = [p for p in points if p.network == network]
+        (base,) = (p for p in mine if p.method == "float32")
         names = {}
         for method, colour in (
             ("low rank", COLOURS[4]),
             ("low rank, tuned", COLOURS[0]),
         ):
             chosen = [p for p in mine if p.method == method]
-            x = [int(p.setting) for p in chosen]
+            x = [100 * p.num_weights / base.num_weights for p in chosen]
             (line,) = ax.plot(x, [_error(p) for p in chosen], "o-", color=colour)
             names[line] = "fine-tuned" if "tuned" in method else "cut off"
-        (base,) = (p for p in mine if p.method == "float32")
         names[ax.axhline(_error(base), color=GREY, ls="--")] = "whole"
         set_log_scale(ax, "y")
-        ax.set_xticks(x)
-        ax.set(xlabel="rank of the dense layers", ylabel="test error in %")
+        ax.set_xticks(x, [f"{share:.1f}" for share in x])
+        ax.set(xlabel="weights that are left, in %", ylabel="test error in %")
         set_title(ax, title)
         label_line_ends(ax, names)
     return figure

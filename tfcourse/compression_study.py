@@ -17,6 +17,7 @@ from tfcourse.image_parts import load_image_parts
 from tfcourse.images import with_shifts
 from tfcourse.runs import Run
 from tfcourse.training.clock import EpochClock
+from tfcourse.warps import with_warps
 from tfcourse.weights.packing import Coder, Packable, pack, restored, unpack
 
 # From student logits, teacher logits, float32 [batch, classes], and labels, int [batch],
@@ -114,6 +115,7 @@ class Study:
         epochs: int,
         *,
         learning_rate: float | None = None,
+        warp_strength: float | None = None,
         teacher: keras.Model | None = None,
         loss: DistillationLoss | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -123,8 +125,10 @@ class Study:
         Args:
             stage: `network/what`, unique in the run.
             model: From images to logits.
-            epochs: Over the training images, shifted at random.
+            epochs: Over the training images, moved at random.
             learning_rate: If it is not the study's.
+            warp_strength: If images are to be warped instead of shifted: see
+                `warps.random_warps`.
             teacher: Whose weights stay as they are.
             loss: Needed with a teacher.
             callbacks: Others than the run's.
@@ -137,11 +141,14 @@ class Study:
         objective: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if teacher is not None and loss is not None:
             fitted, objective = beside(model, teacher), _split(loss)
-        shifted = with_shifts(fitted, self._max_shift)
-        shifted.compile(keras.optimizers.Adam(schedule), objective)
+        if warp_strength is None:
+            moved = with_shifts(fitted, self._max_shift)
+        else:
+            moved = with_warps(fitted, warp_strength)
+        moved.compile(keras.optimizers.Adam(schedule), objective)
         clock = EpochClock()
         training.fit(
-            shifted,
+            moved,
             images,
             labels,
             batch_size=self._batch_size,
@@ -153,7 +160,7 @@ class Study:
                 *self.run.callbacks(stage, epochs=epochs, histograms=False),
             ],
         )
-        seconds = sum(shifted.history.history.get("seconds", [0.0]))
+        seconds = sum(moved.history.history.get("seconds", [0.0]))
         network = stage.split("/")[0]
         self.seconds[network] = self.seconds.get(network, 0.0) + seconds
 

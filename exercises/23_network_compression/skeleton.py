@@ -43,10 +43,11 @@ class Config:
     num_clusters: int = 16
     share_epochs: int = 4  # With shared values.
     bits: tuple[int, ...] = (8, 6, 5, 4, 3, 2)  # Of uniform quantisation.
-    ranks: tuple[int, ...] = (9, 17, 34)  # Of dense layers,
-    conv_rank: int = 25  # and of convolutions.
-    tune_epochs: int = 10  # Behind a low rank,
-    tune_learning_rate: float = 3e-3
+    low_rank_shares: tuple[float, ...] = (0.05, 0.1, 0.2)  # Of the weights.
+    mlp_tune_epochs: int = 40  # Behind a low rank,
+    cnn_tune_epochs: int = 10
+    tune_learning_rate: float = 5e-3
+    tune_warp: float = 0.5  # of images turned, sheared and stretched.
     compare_epochs: int = 10  # and of four ways to prune.
     temperature: float = 2.0
     hard_weight: float = 0.3  # Of the labels; the teacher has the rest.
@@ -70,8 +71,9 @@ SMOKE = Config(
     mlp_prune_epochs=6,
     cnn_prune_epochs=6,
     bits=(4, 2),
-    ranks=(9,),
-    tune_epochs=2,
+    low_rank_shares=(0.1,),
+    mlp_tune_epochs=2,
+    cnn_tune_epochs=2,
     compare_epochs=3,
     rival_units=(16,),
     rival_filters=(6,),
@@ -307,16 +309,14 @@ def deep_compression(
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
     study = Study.start(run, config, CODER)
-    options = {"temperature": config.temperature, "hard_weight": config.hard_weight}
-    loss = functools.partial(distillation_loss, **options)
-    tools = low_rank_factors, quantise, magnitude_masks, gradual_sparsity, loss
-    comparisons = Comparisons(study, *tools)
-    for model, kind in ((lenets.lenet_300_100(), "mlp"), (lenets.lenet_5(), "cnn")):
+    tools = low_rank_factors, quantise, magnitude_masks, gradual_sparsity
+    comparisons = Comparisons(study, *tools, distillation_loss)
+    # LeNet-5 comes first: it teaches the thin and the small networks.
+    for model, kind in ((lenets.lenet_5(), "cnn"), (lenets.lenet_300_100(), "mlp")):
         study.train(f"{model.name}/uncompressed", model, vars(config)[f"{kind}_epochs"])
-        teacher = copy_of(model)
         sparsities = vars(config)[f"{kind}_sparsities"]
         num_epochs = vars(config)[f"{kind}_prune_epochs"]
-        comparisons.run(teacher, config, sparsities[-1])
+        comparisons.run(copy_of(model), config, sparsities[-1])
         deep_compression(study, model, sparsities, num_epochs, config)
-    comparisons.run_rivals(teacher, config)
+    comparisons.run_rivals(config)
     return comparisons.finish()
