@@ -33,7 +33,7 @@ def load_parts(run: Run, settings: Any) -> dict[str, Part]:
     Raises:
         UserError: If there are fewer test images than that.
     """
-    parts = load_image_parts(
+    parts, _ = load_image_parts(
         run,
         "mnist",
         settings.source,

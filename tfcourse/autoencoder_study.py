@@ -28,7 +28,9 @@ def load_parts(
     run: Run, source: str, *, val_fraction: float, seed: int
 ) -> dict[str, Part]:
     """Return MNIST with grey levels in [0, 1], as the parts "train", "val" and "test"."""
-    parts = load_image_parts(run, "mnist", source, val_fraction=val_fraction, seed=seed)
+    parts, _ = load_image_parts(
+        run, "mnist", source, val_fraction=val_fraction, seed=seed
+    )
     return {
         name: (images.astype(np.float32) / 255, labels)
         for name, (images, labels) in parts.items()

@@ -86,7 +86,7 @@ class Study:
     @classmethod
     def start(cls, run: Run, config: Any, coder: Coder) -> Study:
         """Return a study of MNIST with the settings of an exercise's config."""
-        parts = load_image_parts(
+        parts, _ = load_image_parts(
             run,
             "mnist",
             config.source,

@@ -17,7 +17,7 @@ from tfcourse import densenet_figures as figures
 from tfcourse.convnet_training import Methods, Recipe, accuracy, compiled, predict
 from tfcourse.convolutional_networks import plain_cnn
 from tfcourse.densenet_sizes import num_trained
-from tfcourse.image_parts import Part, load_image_parts
+from tfcourse.image_parts import Part, load_image_parts, standardised
 from tfcourse.random_crops import random_crops
 from tfcourse.rate_schedules import tenth_by_tenth
 from tfcourse.residual_study import confusion
@@ -43,28 +43,21 @@ class Study:
         self._accuracy: dict[str, float] = {}
 
     @functools.cached_property
-    def parts(self) -> dict[str, Part]:
-        """The parts "train", "val" and "test": float32 images, int64 labels.
-
-        Each colour has mean 0 and deviation 1 in the training images.
-        """
+    def _stored(self) -> tuple[dict[str, Part], data.DatasetInfo]:
         s = self.settings
-        stored = load_image_parts(
+        return load_image_parts(
             self.run, "cifar10", s.source, val_fraction=s.val_fraction, seed=s.seed
         )
-        images = stored["train"][0]
-        mean = images.mean(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
-        deviation = images.std(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
-        return {
-            name: ((images - mean) / deviation, labels)  # float32.
-            for name, (images, labels) in stored.items()
-        }
 
     @functools.cached_property
+    def parts(self) -> dict[str, Part]:
+        """The parts "train", "val" and "test", standardised."""
+        return standardised(self._stored[0])
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Of the labels."""
-        _, info = data.load_arrays("cifar10", "test", source=self.settings.source)
-        return tuple(info.class_names)
+        return tuple(self._stored[1].class_names)
 
     @property
     def num_classes(self) -> int:

@@ -26,7 +26,9 @@ def load_parts(
         Parts "train", "val" and "test", shifted and scaled by the mean and the deviation
         of the training pixels; uint8 [n, height, width].
     """
-    parts = load_image_parts(run, "mnist", source, val_fraction=val_fraction, seed=seed)
+    parts, _ = load_image_parts(
+        run, "mnist", source, val_fraction=val_fraction, seed=seed
+    )
     train_images = parts["train"][0]
     mean, deviation = np.float32(train_images.mean()), np.float32(train_images.std())
     return {

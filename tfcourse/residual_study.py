@@ -11,13 +11,11 @@ import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import train_test_split
 
-from tfcourse import data
 from tfcourse.errors import UserError
-from tfcourse.image_parts import load_image_parts
+from tfcourse.image_parts import Part, load_image_parts, standardised
 from tfcourse.random_crops import random_crops
 from tfcourse.runs import Run
 
-Part = tuple[np.ndarray, np.ndarray]  # float32 [n, height, width, channels]; int64 [n].
 Compile = Callable[
     [keras.Model, int, float], None
 ]  # Model, number of steps, peak rate.
@@ -38,24 +36,15 @@ class Study:
         self.run = run
         self.settings = settings
         self.compile_model = compile_model
-        stored = load_image_parts(
+        stored, info = load_image_parts(
             run,
             "cifar10",
             settings.source,
             val_fraction=settings.val_fraction,
             seed=settings.seed,
         )
-        train_images = stored["train"][0]
-        # One mean and one deviation for each colour, of the training images.
-        flat = train_images.reshape(-1, train_images.shape[-1])  # [pixels, channels]
-        mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
-        deviation = flat.std(axis=0, dtype=np.float64).astype(np.float32)
-        self.parts: dict[str, Part] = {
-            name: ((images - mean) / deviation, labels)  # float32.
-            for name, (images, labels) in stored.items()
-        }
-        self.image_shape = train_images.shape[1:]
-        _, info = data.load_arrays("cifar10", "test", source=settings.source)
+        self.parts = standardised(stored)
+        self.image_shape = stored["train"][0].shape[1:]
         self.class_names = info.class_names
         self.num_classes = len(self.class_names)
 
