@@ -29,7 +29,7 @@ class Config:
     widths: tuple[int, ...] = (16, 32, 64)  # Filters of the network's blocks.
     operations: tuple[str, ...] = ("mirror", "crop", "colour")  # Together,
     single: tuple[str, ...] = ("mirror", "crop", "cutout", "mixup", "colour")  # alone,
-    traps: tuple[str, ...] = ("upside down", "mixup, labels kept")
+    traps: tuple[str, ...] = ("upside down", "mixup of images alone")
     padding: int = 4  # Pixels by which a crop moves.
     hole: int = 12  # Pixels of a cutout's side.
     strength: float = 0.2  # Of the colours.
@@ -409,7 +409,7 @@ def named_operations(config: Config) -> dict[str, Operation]:
         "colour": on_images(colour_jitter, strength=config.strength),
         "mixup": partial(mixup, alpha=config.alpha),
         "upside down": on_images(upside_down),
-        "mixup, labels kept": lambda x, y, seed: (mixup(x, y, seed, 1.0)[0], y),
+        "mixup of images alone": lambda x, y, seed: (mixup(x, y, seed, 1.0)[0], y),
     }
 
 
