@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import types
 
 import pytest
@@ -94,6 +95,8 @@ def test_a_run_ends_with_the_table_and_the_next_command(sums, home, capsys):
     assert "met" in out
     assert "tfcourse board 90" in out
     assert "smoke-" in out
+    (written,) = home.rglob("result.json")
+    assert json.loads(written.read_text())["settings"] == ["count=4"]
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def test_each_promise_gets_a_row(sums):
     assert (row["seeds"], row["seconds"], row["date"]) == (2, 4.0, "2026-11-20")
     assert row["source"] == "digits (embedded)"
     assert set(row) == set(
-        "exercise tier metric promised direction measured spread seeds seconds device "
-        "source date status".split()
+        "exercise tier settings metric promised direction measured spread seeds seconds "
+        "device source date status".split()
     )
 
 
@@ -51,6 +51,15 @@ def test_a_part_of_the_real_set_is_called_a_subset():
 def test_one_seed_has_no_spread(sums):
     row = results.rows(load_catalog(), [result(0, 3.0)])[1]
     assert (row["measured"], row["spread"]) == (3.0, None)
+
+
+def test_the_table_says_which_settings_a_run_changed(sums):
+    changed = result(1, 4.0, settings=["width=3"])
+    row = results.rows(load_catalog(), [result(0, 3.0), changed])[1]
+    assert row["settings"] == "width=3"
+    assert "| 90_sums | lab, width=3 | total |" in results.markdown_table([row])
+    same = results.rows(load_catalog(), [result(0, 3.0, settings=[])])[1]
+    assert same["settings"] is None
 
 
 def test_evidence_is_recorded_only_from_finished_reference_runs(tmp_path):

@@ -99,7 +99,7 @@ def _execute(request: RunRequest) -> int:
         write_json(run.directory / REQUEST_NAME, dataclasses.asdict(request))
     print(f"run: {run.directory}", flush=True)
     metrics = _run_main(module, config, run, request)
-    run.finish(metrics, config)
+    run.finish(metrics, config, request.settings)
     _print_outcome(exercise, request, run.directory, metrics)
     return 0
 

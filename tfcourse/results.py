@@ -89,7 +89,8 @@ def rows(
     """Return one row per promise: what was promised, measured, and how it was.
 
     `measured` is the mean over seeds and `spread` the sample standard deviation (None for
-    a single seed); both are None where nothing was run.
+    a single seed); both are None where nothing was run. `settings` is what a run changed
+    with `--set`, None for the tier as it is.
     """
     evidence = load_evidence() if evidence is None else evidence
     return [
@@ -117,6 +118,7 @@ def _row(
     return {
         "exercise": exercise.name,
         "tier": tier,
+        "settings": _joined(s for run in runs for s in run.get("settings", ())),
         "metric": promise.metric,
         "promised": promise.value,
         "direction": promise.direction,
@@ -183,6 +185,11 @@ def measured_text(row: Row) -> str:
     return text if row["spread"] is None else f"{text} ± {format_figure(row['spread'])}"
 
 
+def _tier_text(row: Row) -> str:
+    settings = row["settings"]
+    return f"{row['tier']}, {settings}" if settings else str(row["tier"])
+
+
 def markdown_table(table: list[Row]) -> str:
     """Return the rows as a Markdown table with the README's columns."""
     lines = [
@@ -193,7 +200,7 @@ def markdown_table(table: list[Row]) -> str:
     for row in table:
         cells = [
             row["exercise"],
-            row["tier"],
+            _tier_text(row),
             row["metric"],
             promised_text(row["direction"], row["promised"]),
             measured_text(row),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,13 @@ class Result:
             self._record["data"].append(info)
             self.write()
 
-    def complete(self, metrics: Mapping[str, float], config: Any) -> None:
+    def complete(
+        self, metrics: Mapping[str, float], config: Any, settings: Sequence[str]
+    ) -> None:
         """Add what was measured, and with which settings; write the file."""
         self._record["metrics"] = {key: float(value) for key, value in metrics.items()}
         self._record["config"] = plain(config)
+        self._record["settings"] = list(settings)
         self._record["status"] = "complete"
         self.write()
 

@@ -272,9 +272,17 @@ class Run:
         )
         self._result.add_data(record)
 
-    def finish(self, metrics: Mapping[str, float], config: Any) -> Path:
-        """Write the complete `result.json` and return its path."""
-        self._result.complete(metrics, config)
+    def finish(
+        self, metrics: Mapping[str, float], config: Any, settings: Sequence[str] = ()
+    ) -> Path:
+        """Write the complete `result.json` and return its path.
+
+        Args:
+            metrics: What was measured.
+            config: With which settings.
+            settings: `name=value`: what differs from the tier's.
+        """
+        self._result.complete(metrics, config, settings)
         self._events.close()
         shutil.rmtree(self.directory / "resume", ignore_errors=True)
         unlock(self.directory)
