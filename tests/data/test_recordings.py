@@ -259,18 +259,35 @@ def test_names_that_are_no_recordings_are_refused():
         data.load_recordings("fsdd", data_dir="x")
 
 
+def read_by_others(folder, found, name):
+    """Compare every tenth clip with what tarfile and soundfile make of it."""
+    (path,) = (folder / name).iterdir()
+    number = {clip: place for place, clip in enumerate(found.names)}
+    compared = 0
+    with tarfile.open(path) as archive:
+        for member in archive:
+            place = number.get("/".join(member.name.split("/")[-2:]), 1)
+            if place % 10 == 0:
+                content = archive.extractfile(member).read()
+                samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+                assert rate == found.sample_rate
+                np.testing.assert_array_equal(samples, found.clips[place])
+                compared += 1
+    assert compared == -(-len(found) // 10)
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("name", "part", "count", "rate", "speakers", "seconds"),
+    ("name", "part", "count", "rate", "speakers"),
     [
-        ("fsdd", "speech", 2_500, 8_000, 5, 1_076.8),
-        ("speech_commands", "speech", 600, 16_000, 60, 600.0),
-        ("speech_commands", "noise", 40, 16_000, 0, 40.0),
-        ("esc10", "noise", 80, 44_100, 0, 398.8),
+        ("fsdd", "speech", 2_500, 8_000, 5),
+        ("speech_commands", "speech", 600, 16_000, 60),
+        ("speech_commands", "noise", 40, 16_000, 0),
+        ("esc10", "noise", 80, 44_100, 0),
     ],
 )
 def test_the_real_sets_are_verified_and_whole(
-    real_data_dir, name, part, count, rate, speakers, seconds
+    real_data_dir, name, part, count, rate, speakers
 ):
     found, info = data.load_recordings(
         name, part, source="real", data_dir=real_data_dir
@@ -278,7 +295,7 @@ def test_the_real_sets_are_verified_and_whole(
     assert (info.source, info.verified) == ("folder", True)
     assert info.num_examples == len(found) == count and found.sample_rate == rate
     assert len(info.speaker_names) == speakers
-    assert info.seconds == pytest.approx(seconds, abs=0.1)
+    read_by_others(real_data_dir, found, name)
     if speakers:
         assert set(np.bincount(found.speakers)) == {count // speakers}
     if name == "esc10":

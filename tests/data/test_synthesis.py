@@ -9,12 +9,12 @@ import scipy.signal
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from tfcourse import data
-from tfcourse.data import noise_synthesis, speech_synthesis
+from tfcourse.data import noise_synthesis
 from tfcourse.data.noise_synthesis import NOISES, make_noises
 from tfcourse.data.phonemes import PHONEMES, WORDS
-from tfcourse.data.speech_synthesis import draw_speakers, resonate, speak
-
-RATE = speech_synthesis.SAMPLE_RATE
+from tfcourse.data.resonators import SAMPLE_RATE as RATE
+from tfcourse.data.resonators import resonate
+from tfcourse.data.speech_synthesis import draw_speakers, speak
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,13 @@ def mix_at_snr(
     noisy = speech + part
     highest = float(np.abs(noisy).max())
     scale = 1.0 if peak is None or highest <= peak else peak / highest
-    parts = (np.asarray(scale * x, np.float32) for x in (noisy, speech, part))
-    return Mixture(*parts, scale)
+    noisy, speech, part = (np.asarray(scale * x) for x in (noisy, speech, part))
+    return Mixture(
+        noisy.astype(np.float32),
+        speech.astype(np.float32),
+        part.astype(np.float32),
+        scale,
+    )
 
 
 def fit_noise(noise: Any, num_samples: int, *, rng: np.random.Generator) -> Samples:
@@ -77,21 +82,21 @@ def fit_noise(noise: Any, num_samples: int, *, rng: np.random.Generator) -> Samp
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1; got {num_samples}")
     if len(noise) < num_samples:
-        start = rng.integers(len(noise))
-        return np.resize(np.roll(noise, -start), num_samples).astype(np.float32)
+        turned = np.roll(noise, -int(rng.integers(len(noise))))
+        return np.asarray(np.resize(turned, num_samples), np.float32)
     total = np.concatenate([[0.0], np.cumsum(np.square(noise))])
     energy = total[num_samples:] - total[:-num_samples]  # By start.
     starts = np.flatnonzero(energy >= MIN_ENERGY_SHARE * energy.max())
     start = int(rng.choice(starts))
-    return noise[start : start + num_samples].astype(np.float32)
+    return np.asarray(noise[start : start + num_samples], np.float32)
 
 
 def _checked(name: str, values: Any) -> NDArray[np.float64]:
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or not len(values):
-        raise ValueError(f"{name} must be [samples]; got shape {values.shape}")
-    if not np.isfinite(values).all():
+    samples: NDArray[np.float64] = np.asarray(values, np.float64)
+    if samples.ndim != 1 or not len(samples):
+        raise ValueError(f"{name} must be [samples]; got shape {samples.shape}")
+    if not np.isfinite(samples).all():
         raise ValueError(f"{name} holds values that are not finite")
-    if not np.abs(values).max() > 1e-12:
+    if not np.abs(samples).max() > 1e-12:
         raise ValueError(f"{name} is silent: no factor gives it a ratio")
-    return values
+    return samples

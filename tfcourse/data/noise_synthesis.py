@@ -84,7 +84,9 @@ def _hum(num_samples: int, sample_rate: int, rng: np.random.Generator) -> Floats
         sound += height * np.sin(2 * np.pi * harmonic * base * seconds + phase)
     frequencies = np.fft.rfftfreq(num_samples, 1.0 / sample_rate)
     noise = _shaped(np.maximum(frequencies, 50.0) ** -0.5, num_samples, rng)
-    return sound + noise * (rng.uniform(0.1, 0.3) * sound.std() / noise.std())
+    return np.asarray(
+        sound + noise * (rng.uniform(0.1, 0.3) * sound.std() / noise.std())
+    )
 
 
 def _events(
@@ -111,7 +113,8 @@ def _events(
     size = num_samples + len(event)
     sound = np.fft.irfft(np.fft.rfft(train, size) * np.fft.rfft(event, size), size)
     sound = sound[:num_samples]
-    return sound + 1e-3 * np.abs(sound).max() * rng.standard_normal(num_samples)
+    floor = 1e-3 * np.abs(sound).max() * rng.standard_normal(num_samples)
+    return np.asarray(sound + floor)
 
 
 def _shaped(gain: Floats, num_samples: int, rng: np.random.Generator) -> Floats:

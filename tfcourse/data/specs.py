@@ -184,6 +184,7 @@ def find_spec(name: str) -> DatasetSpec:
             raise UserError(
                 f"{name} is a set of recordings, not images: use load_recordings"
             ) from None
-        others = [*table_catalogue(), *recordings_catalogue()]
-        names = ", ".join((*_SPECS, *(spec.name for spec in others)))
+        tables = [spec.name for spec in table_catalogue()]
+        recordings = [spec.name for spec in recordings_catalogue()]
+        names = ", ".join((*_SPECS, *tables, *recordings))
         raise UserError(f"there is no dataset {name!r}; there are {names}") from None

@@ -5,6 +5,8 @@ phonemes; a speaker is a vocal-tract length, a pitch, and a way of using both. I
 natural speech: twenty words, one manner of saying each. But what methods live on is there:
 harmonics with a contour, formants that move, hiss and bursts, pauses, and speakers.
 
+It works at 16 kHz; 8 kHz are made from that.
+
 Source: Fant, 1960 (source and filter); Klatt, 1980 (the synthesiser).
 """
 
@@ -18,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcourse.data.phonemes import PHONEMES, TRACT_CM, WORDS, Phoneme
+from tfcourse.data.resonators import FRAME_SAMPLES, SAMPLE_RATE, resonate
 
 Floats = NDArray[Any]  # float32 or float64
 Ints = NDArray[np.int64]
 
-SAMPLE_RATE = 16_000  # Hz; 8,000 is made from it.
-FRAME_SAMPLES = 80  # 5 ms, in which the filter stands still (Klatt's choice).
 CHUNK = 256  # Clips at a time: their states stay in the processor's cache.
 HIGHER_FORMANTS = (3500.0, 4500.0, 5500.0)  # Hz: a uniform tube's.
 BANDWIDTHS = (60.0, 90.0, 150.0, 200.0, 280.0, 380.0)  # Hz.
+SLOWNESS = 1.3  # Words said alone last longer than in the sentences of the tables.
 GLIDE_MS = 14.0  # Standard deviation of the smoothing of formants; of levels, 5.
 NOISE_FLOOR = 10.0 ** (-60 / 20)  # Of the recording, relative to full scale.
 
@@ -168,7 +170,7 @@ def _chunk(
     # Breath comes with the air that flows.
     breath = voice.breath[:, None].astype(np.float32) * voicing * flow
     source = voicing * pulses + noise * (breath + 0.3 * aspiration)
-    bandwidths = np.broadcast_to(np.float32(BANDWIDTHS), formants.shape)
+    bandwidths = np.broadcast_to(np.array(BANDWIDTHS, np.float32), formants.shape)
     sound = resonate(source, formants, bandwidths)
     friction = np.diff(noise * frication, axis=1, prepend=0.0).astype(np.float32)
     centres, widths = targets[..., 6:7], targets[..., 7:8]
@@ -207,7 +209,7 @@ def _targets(
     for place in range(1, most + 2):
         silent = table[:, place, 0] == 0.0
         table[silent, place, 1:4] = table[silent, place - 1, 1:4]
-    said = rng.normal(1.0, 0.07, (len(words), 1)).clip(0.8, 1.2) / voice.rate[:, None]
+    said = rng.normal(SLOWNESS, 0.09, (len(words), 1)) / voice.rate[:, None]
     said = said * rng.normal(1.0, 0.08, (len(words), most + 2)).clip(0.75, 1.25)
     spans = np.maximum(table[..., 0] * said / 5.0, table[..., 0] > 0).round()  # Frames.
     lengths = spans.sum(axis=1)
@@ -253,7 +255,7 @@ def _formant_tracks(
     higher = np.broadcast_to(np.log(HIGHER_FORMANTS), (*targets.shape[:2], 3))
     tracks = np.exp(np.concatenate([lower + said, higher], axis=-1))
     tracks *= (voice.habits * (TRACT_CM / voice.tract_cm)[:, None])[:, None]
-    return np.minimum(tracks, 0.47 * SAMPLE_RATE).astype(np.float32)
+    return np.asarray(np.minimum(tracks, 0.47 * SAMPLE_RATE), np.float32)
 
 
 def _glottal_source(
@@ -284,56 +286,6 @@ def _glottal_source(
     return np.diff(flow, axis=1, prepend=flow[:, :1]), flow
 
 
-def resonate(
-    source: NDArray[np.float32],
-    frequencies: Floats,
-    bandwidths: Floats,
-    *,
-    peak: bool = False,
-) -> NDArray[np.float32]:
-    """Return the source behind a chain of resonators: float32 [n, samples].
-
-    All resonators of all clips move on by one sample at a time: each takes what the one
-    before it gave at the sample before, which delays the whole by a few samples and lets
-    one operation serve them all.
-
-    Args:
-        source: [n, samples].
-        frequencies: float [n, frames, resonators], Hz; a frame has FRAME_SAMPLES.
-        bandwidths: Of the same shape, Hz.
-        peak: Whether the gain is 1 at a resonator's frequency rather than at 0 Hz.
-
-    Source: Klatt, 1980, equations 1 and 2.
-    """
-    radius = np.exp(-np.pi * bandwidths / SAMPLE_RATE)
-    angle = 2.0 * np.pi * frequencies / SAMPLE_RATE
-    c = -(radius**2)
-    b = 2.0 * radius * np.cos(angle)
-    turn = np.exp(-1j * angle) if peak else 1.0
-    a = np.abs(1.0 - b * turn - c * turn**2)
-    # [frames, resonators, n], contiguous.
-    a, b, c = (np.array(x.transpose(1, 2, 0), np.float32) for x in (a, b, c))
-    count, length = source.shape
-    rows = a.shape[1] + 1
-    # Row 0: the source; row k: what resonator k gives.
-    now, last, before = (np.zeros((rows, count), np.float32) for _ in range(3))
-    product = np.empty((rows - 1, count), np.float32)
-    inputs = np.ascontiguousarray(source.T)  # [samples, n]
-    outputs = np.empty_like(inputs)
-    for place in range(length):
-        frame = place // FRAME_SAMPLES
-        last[0] = inputs[place]
-        new = now[1:]
-        np.multiply(a[frame], last[:-1], out=new)
-        np.multiply(b[frame], last[1:], out=product)
-        new += product
-        np.multiply(c[frame], before[1:], out=product)
-        new += product
-        outputs[place] = new[-1]
-        now, last, before = before, now, last
-    return np.ascontiguousarray(outputs.T)
-
-
 def _smooth(tracks: Floats, milliseconds: float, axis: int = 1) -> Floats:
     from scipy.ndimage import gaussian_filter1d
 
@@ -351,4 +303,4 @@ def _recorded(
     peaks = np.abs(sound).max(axis=1, keepdims=True, initial=1e-6)
     levels = rng.uniform(0.2, 0.8, peaks.shape)
     floor = NOISE_FLOOR * rng.standard_normal(sound.shape, dtype=np.float32)
-    return (sound * (levels / peaks) + floor).clip(-1.0, 1.0).astype(np.float32)
+    return np.asarray((sound * (levels / peaks) + floor).clip(-1.0, 1.0), np.float32)
