@@ -79,6 +79,19 @@ def test_the_loss_is_the_metric_and_its_gradient_goes_up_the_hill():
         assert np.isfinite(tape.gradient(loss, same)).all()
 
 
+def test_keras_trains_with_the_loss():
+    keras = tf.keras
+    clean, other = noise(2, 8, 64).astype(np.float32)
+    noisy = clean + 0.3 * other
+    inputs = keras.Input((64,))
+    model = keras.Model(inputs, keras.layers.Dense(64, use_bias=False)(inputs))
+    model.compile(keras.optimizers.Adam(0.01), audio.negative_si_sdr)
+    losses = model.fit(noisy, clean, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] - 5
+    found = audio.si_sdr(clean, model(noisy).numpy()).mean()
+    assert model.evaluate(noisy, clean, verbose=0) == pytest.approx(-found, abs=1e-2)
+
+
 @QUICK
 @given(
     seed=SEEDS,

@@ -214,6 +214,21 @@ def test_one_graph_takes_any_length():
         there_and_back(noise(0))
 
 
+def test_xla_gives_the_same():
+    samples = noise(2, 500)
+
+    @tf.function(jit_compile=True)
+    def compiled(samples):
+        spectra = audio.stft(samples, n_fft=64, pad_mode="reflect")
+        levels = audio.log_mel_spectrogram(samples, 8_000, n_fft=256, n_mels=20)
+        return spectra, audio.inverse_stft(spectra, length=500), levels
+
+    spectra, again, levels = compiled(samples)
+    close(spectra, audio.stft(samples, n_fft=64, pad_mode="reflect"))
+    assert np.abs(again - samples).max() <= 1e-5
+    close(levels, audio.log_mel_spectrogram(samples, 8_000, n_fft=256, n_mels=20))
+
+
 def test_in_tf_data_over_clips_of_different_length():
     speech, _ = data.load_recordings("fsdd")
     few = speech.chosen([0, 100, 200, 300])

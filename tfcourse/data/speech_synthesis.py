@@ -29,7 +29,8 @@ CHUNK = 256  # Clips at a time: their states stay in the processor's cache.
 HIGHER_FORMANTS = (3500.0, 4500.0, 5500.0)  # Hz: a uniform tube's.
 BANDWIDTHS = (60.0, 90.0, 150.0, 200.0, 280.0, 380.0)  # Hz.
 SLOWNESS = 1.3  # Words said alone last longer than in the sentences of the tables.
-GLIDE_MS = 14.0  # Standard deviation of the smoothing of formants; of levels, 5.
+GLIDE_MS = 14.0  # Standard deviation of the smoothing of formants,
+LEVELS_MS = (10.0, 6.0, 4.0)  # and of voicing, aspiration and frication.
 NOISE_FLOOR = 10.0 ** (-60 / 20)  # Of the recording, relative to full scale.
 
 
@@ -162,7 +163,10 @@ def _chunk(
     pitch = _pitch(voice, starts, ends, num_frames, rng)  # [n, frames]
     formants = _formant_tracks(targets, voice, rng)  # [n, frames, 6]
     pulses, flow = _glottal_source(pitch, voice, num_frames * FRAME_SAMPLES, rng)
-    levels = [_smooth(targets[..., i], 5.0) for i in (3, 4, 5)]  # [n, frames]
+    levels = [
+        _smooth(targets[..., place], milliseconds)  # [n, frames]
+        for place, milliseconds in zip((3, 4, 5), LEVELS_MS, strict=True)
+    ]
     voicing, aspiration, frication = (
         np.repeat(level, FRAME_SAMPLES, axis=1).astype(np.float32) for level in levels
     )
@@ -174,7 +178,7 @@ def _chunk(
     sound = resonate(source, formants, bandwidths)
     friction = np.diff(noise * frication, axis=1, prepend=0.0).astype(np.float32)
     centres, widths = targets[..., 6:7], targets[..., 7:8]
-    sound += 0.15 * resonate(friction, centres, widths, peak=True)
+    sound += 0.08 * resonate(friction, centres, widths, peak=True)
     sound = _recorded(sound[:, :length], voice, rng)
     if factor > 1:
         sound = resample_poly(sound, 1, factor, axis=-1).astype(np.float32)
