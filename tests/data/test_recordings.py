@@ -206,6 +206,9 @@ def test_what_is_no_archive_is_refused(tmp_path, folder, monkeypatch):
     small = dataclasses.replace(spec.parts[0], num_clips=0)
     with pytest.raises(UserError, match="over 0 clips of fsdd: leave some out"):
         read_archive(spec, small, path, None)
+    monkeypatch.setattr("tfcourse.data.sound_archives.MAX_TOTAL_BYTES", 5_000)
+    with pytest.raises(UserError, match="take over 5,000 bytes: leave some out"):
+        read_archive(spec, spec.parts[0], path, None)
     monkeypatch.setattr("tfcourse.data.sound_archives.MAX_CLIP_BYTES", 100)
     with pytest.raises(UserError, match="has 1,644 bytes: no clip has"):
         read_archive(spec, spec.parts[0], path, None)

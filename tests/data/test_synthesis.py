@@ -205,12 +205,12 @@ def test_noises_are_stationary_or_come_in_events():
 def test_hundreds_of_clips_take_two_seconds():
     voices = draw_speakers(40, seed=1)
     words = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"] * 40
-    # The best of two, of processor time: other tests run beside this one.
+    # The best of three, of processor time: other tests run beside this one.
     seconds = []
-    for _ in range(2):
+    for _ in range(3):
         start = time.process_time()
         speak(words, voices, np.arange(400) // 10, seed=1)
         seconds.append(time.process_time() - start)
         if seconds[-1] < 2.0:
             break
-    assert min(seconds) < 3.0
+    assert min(seconds) < 2.0

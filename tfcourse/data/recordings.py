@@ -11,6 +11,7 @@ reported as unverified. There is no download: the registered archives lie nowher
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,10 @@ class Recordings:
         `ragged_batch`.
         """
         import numpy as np
+
+        importlib.import_module(
+            "tfcourse.runtime"
+        )  # Loads TensorFlow without its notes.
         import tensorflow as tf
 
         lengths = np.array([len(clip) for clip in self.clips], np.int64)

@@ -24,6 +24,7 @@ from tfcourse.sound_files import read_audio
 MAX_TIMES_REAL_SIZE = 10
 MAX_MEMBERS = 1_000_000
 MAX_CLIP_BYTES = 1 << 24
+MAX_TOTAL_BYTES = 1 << 31  # Of all clips in memory.
 
 
 class NamedClip(NamedTuple):
@@ -48,12 +49,18 @@ def read_archive(
     """
     limit = MAX_TIMES_REAL_SIZE * part.num_clips
     clips: list[NamedClip] = []
+    num_bytes = 0
     for name, content in _members(path, part):
         if len(clips) == limit:
             raise UserError(
                 f"{path} holds over {limit:,} clips of {spec.name}: leave some out"
             )
         clips.append(_clip(spec, part, path, name, content, sample_rate))
+        num_bytes += clips[-1].samples.nbytes
+        if num_bytes > MAX_TOTAL_BYTES:
+            raise UserError(
+                f"{path}: its clips take over {MAX_TOTAL_BYTES:,} bytes: leave some out"
+            )
     if not clips:
         raise UserError(
             f"{path} holds no {part.name} of {spec.name}: its clips must be named "
