@@ -16,6 +16,9 @@ EVERYTHING = [*LIBRARY, *EXERCISES, *sorted((ROOT / "tests").rglob("*.py"))]
 # Importing these must not load TensorFlow or Keras (tested in a child as well).
 WITHOUT_TENSORFLOW = (
     "tfcourse",
+    "tfcourse.audio",
+    "tfcourse.audio.metrics",
+    "tfcourse.audio.mixing",
     "tfcourse.authoring",
     "tfcourse.catalog",
     "tfcourse.check_process",
@@ -45,6 +48,7 @@ WITHOUT_TENSORFLOW = (
     "tfcourse.notebook",
     "tfcourse.results",
     "tfcourse.skeleton",
+    "tfcourse.sound_files",
     "tfcourse.submission",
     "tfcourse.workspace",
 )

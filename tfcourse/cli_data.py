@@ -33,8 +33,8 @@ def list_sets(data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
     from tfcourse import data
 
     rows: list[dict[str, Any]] = []
-    specs: list[data.DatasetSpec | data.TableSpec]
-    specs = [*data.catalogue(), *data.table_catalogue()]
+    specs: list[data.DatasetSpec | data.TableSpec | data.RecordingsSpec]
+    specs = [*data.catalogue(), *data.table_catalogue(), *data.recordings_catalogue()]
     for spec in specs:
         found = data.status(spec.name, _existing(data_dir))
         rows.append(

@@ -218,6 +218,20 @@ class Run:
         """
         self._events.image(name, images, step)
 
+    def audio(
+        self, name: str, clips: np.ndarray, sample_rate: int, step: int = 0
+    ) -> None:
+        """Write sounds that TensorBoard plays.
+
+        Args:
+            name: Tag.
+            clips: float [n, samples], or one [samples]. Louder than 1, all are made
+                quieter by one factor rather than clipped.
+            sample_rate: In Hz.
+            step: Step.
+        """
+        self._events.audio(name, clips, sample_rate, step)
+
     def figure(self, name: str, matplotlib_figure: Figure) -> Path:
         """Write `figures/<name>.png` and the same as an image for TensorBoard."""
         buffer = io.BytesIO()

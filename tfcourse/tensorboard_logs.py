@@ -1,4 +1,4 @@
-"""Ordinary TensorBoard logs: scalars, histograms, graphs, images, text and HParams.
+"""Ordinary TensorBoard logs: scalars, histograms, graphs, images, sounds, text and HParams.
 
 What stands here was looked at in TensorBoard, dashboard by dashboard.
 """
@@ -23,6 +23,7 @@ from tfcourse.run_folder import cannot_write, writing
 MIN_FREE_BYTES = 16 * 1024
 NUM_BINS = 30
 MAX_IMAGES = 16  # Per call: TensorBoard shows each in a card of its own.
+MAX_CLIPS = 16  # The same of sounds.
 
 
 class EventFiles:
@@ -86,6 +87,32 @@ class EventFiles:
             )
         with self.writer("images"):
             tf.summary.image(name, images, step=step, max_outputs=MAX_IMAGES)
+
+    def audio(self, name: str, clips: np.ndarray, sample_rate: int, step: int) -> None:
+        """Write clips that can be played: float [n, samples], or one [samples].
+
+        A WAV file holds [-1, 1] and would clip what lies outside: where a peak exceeds 1,
+        all clips of the call are made quieter by one factor, which the card tells.
+        """
+        clips = np.asarray(clips, np.float32)
+        clips = clips[None] if clips.ndim == 1 else clips
+        if clips.ndim != 2 or not clips.size or not np.isfinite(clips).all():
+            raise ValueError(
+                "clips must be finite floats [n, samples] or [samples]; got shape "
+                f"{clips.shape}"
+            )
+        factor = 1.0 / max(1.0, float(np.abs(clips).max()))
+        note = "" if factor == 1.0 else f"Made quieter by a factor of {factor:.3g}."
+        with self.writer("audio"):
+            tf.summary.audio(
+                name,
+                clips[..., None] * factor,
+                sample_rate,
+                step=step,
+                max_outputs=MAX_CLIPS,
+                encoding="wav",
+                description=note,
+            )
 
     def png(self, name: str, data: bytes) -> None:
         """Write a PNG file's bytes as one image."""

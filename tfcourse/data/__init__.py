@@ -2,6 +2,7 @@
 
     (images, labels), info = load_arrays("mnist", "train")  # embedded, no network
     table, info = load_table("loan")  # raw columns by name
+    speech, info = load_recordings("speech_commands")  # clips and who speaks
     train_ds, info = load("mnist", "train", source="real", data_dir="originals")
 
 Importing this package imports neither TensorFlow nor numpy; loading does.
@@ -9,6 +10,8 @@ Importing this package imports neither TensorFlow nor numpy; loading does.
 
 from tfcourse.data.loading import load, load_arrays
 from tfcourse.data.preparation import prepare, status, verify
+from tfcourse.data.recording_specs import RecordingsSpec, recordings_catalogue
+from tfcourse.data.recordings import Recordings, RecordingsInfo, load_recordings
 from tfcourse.data.records import (
     DatasetInfo,
     DatasetSpec,
@@ -23,6 +26,9 @@ __all__ = [
     "DatasetInfo",
     "DatasetSpec",
     "DatasetStatus",
+    "Recordings",
+    "RecordingsInfo",
+    "RecordingsSpec",
     "Table",
     "TableInfo",
     "TableSpec",
@@ -31,8 +37,10 @@ __all__ = [
     "catalogue",
     "load",
     "load_arrays",
+    "load_recordings",
     "load_table",
     "prepare",
+    "recordings_catalogue",
     "status",
     "table_catalogue",
     "verify",

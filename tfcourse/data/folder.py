@@ -3,6 +3,7 @@
     FOLDER/mnist/train-images-idx3-ubyte.gz ...   under the names that TFDS registers, or
     FOLDER/cifar10/cifar10.npz                    in Keras's layout (FOLDER/cifar10.npz too)
     FOLDER/loan/loan_data.csv                     a table; FOLDER/loan/loan.csv: of others
+    FOLDER/fsdd/fsdd_recordings...tar.xz          sounds; FOLDER/fsdd/fsdd.tar.gz: of others
 
 A folder that the user names is the one that is used: what is missing or damaged in it is
 an error, never a reason to look elsewhere.
@@ -109,7 +110,7 @@ def verify_original(
     Raises:
         UserError: If its size or its SHA-256 differs, or it can't be read.
     """
-    remedy = f"copy it again, or download {original.url}"
+    remedy = original.remedy
     try:
         facts = path.stat()
         if facts.st_size != original.num_bytes:

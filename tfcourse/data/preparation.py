@@ -16,6 +16,7 @@ from tfcourse.data.folder import (
     verify_originals,
 )
 from tfcourse.data.locks import exclusive
+from tfcourse.data.recording_specs import is_recordings
 from tfcourse.data.records import DatasetSpec, DatasetStatus, PathLike, VerifiedFile
 from tfcourse.data.specs import find_spec
 from tfcourse.data.table_specs import is_table
@@ -49,6 +50,10 @@ def prepare(
         from tfcourse.data.tables import prepare_table
 
         return prepare_table(name, data_dir, progress)
+    if is_recordings(name):
+        from tfcourse.data.recordings import prepare_recordings
+
+        return prepare_recordings(name, data_dir)
     spec = find_spec(name)
     notice = notice or print_notice
     root = named_folder(data_dir)
@@ -161,6 +166,10 @@ def verify(
         from tfcourse.data.tables import verify_table
 
         return verify_table(name, data_dir, progress)
+    if is_recordings(name):
+        from tfcourse.data.recordings import verify_recordings
+
+        return verify_recordings(name, data_dir, progress)
     spec = find_spec(name)
     root = named_folder(data_dir)
     files: tuple[VerifiedFile, ...] = ()
@@ -194,6 +203,10 @@ def status(name: str, data_dir: PathLike | None = None) -> DatasetStatus:
         from tfcourse.data.tables import table_status
 
         return table_status(name, data_dir)
+    if is_recordings(name):
+        from tfcourse.data.recordings import recordings_status
+
+        return recordings_status(name, data_dir)
     spec = find_spec(name)
     root = named_folder(data_dir)
     found, complaint = None, ""

@@ -16,18 +16,23 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 class OriginalFile:
     """One file as its authors distribute it and TFDS registers it."""
 
-    url: str
+    url: str  # Or the name alone, where the file lies nowhere.
     num_bytes: int
     sha256: str
 
     @property
     def filename(self) -> str:
         """The name under which TFDS looks for the file in a folder."""
-        return self.url.rsplit("/", 1)[1]
+        return self.url.rsplit("/", 1)[-1]
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a damaged copy; a file that was packed here has no address."""
+        return "copy it again" + (f", or download {self.url}" * ("/" in self.url))
 
 
 class Files(Protocol):
-    """What is known about the files of a set: of images, or of a table."""
+    """What is known about the files of a set: of images, of recordings, or of a table."""
 
     @property
     def name(self) -> str:
@@ -115,9 +120,12 @@ class DatasetStatus:
     """What is there of a set, found without reading the data themselves."""
 
     name: str
-    # prepared: the cache has it. originals, npz, csv: the folder has it. absent: neither.
+    # prepared: the cache has it. originals, npz, csv, archive: the folder has it.
+    # absent: neither.
     # damaged: something is there that can't be used, `detail` says what to do.
-    state: Literal["prepared", "originals", "npz", "csv", "absent", "damaged"]
+    state: Literal[
+        "prepared", "originals", "npz", "csv", "archive", "absent", "damaged"
+    ]
     detail: str
     location: Path | None = None
     num_bytes: int = 0  # On disk at `location`.

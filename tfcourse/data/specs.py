@@ -175,10 +175,16 @@ def find_spec(name: str) -> DatasetSpec:
     try:
         return _SPECS[name]
     except (KeyError, TypeError):
-        from tfcourse.data.table_specs import table_catalogue
+        from tfcourse.data.recording_specs import is_recordings, recordings_catalogue
+        from tfcourse.data.table_specs import is_table, table_catalogue
 
-        tables = [spec.name for spec in table_catalogue()]
-        if name in tables:
+        if is_table(name):
             raise UserError(f"{name} is a table, not images: use load_table") from None
-        names = ", ".join((*_SPECS, *tables))
+        if is_recordings(name):
+            raise UserError(
+                f"{name} is a set of recordings, not images: use load_recordings"
+            ) from None
+        tables = [spec.name for spec in table_catalogue()]
+        recordings = [spec.name for spec in recordings_catalogue()]
+        names = ", ".join((*_SPECS, *tables, *recordings))
         raise UserError(f"there is no dataset {name!r}; there are {names}") from None
