@@ -1,0 +1,133 @@
+"""Figures of speaker verification: scores, ROC curves, methods side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from tfcourse.plots import COLOURS, GREY, new_figure, set_title
+
+Results = Mapping[str, Sequence[Mapping[str, Any]]]  # By method, a row for each split.
+
+TITLES = {
+    "classical_voiced": "LDA, speech",
+    "classical_all": "LDA, whole clip",
+    "classical_background": "LDA, background",
+    "contrastive": "contrastive",
+    "triplet": "triplet",
+    "aam": "AAM",
+}
+
+
+def all_figures(results: Results) -> dict[str, Figure]:
+    """Return all figures, by name."""
+    return {
+        "scores": scores(results),
+        "roc": roc(results),
+        "methods": methods(results),
+    }
+
+
+def scores(results: Results, name: str = "aam") -> Figure:
+    """Return how the cosines of pairs of one and of two speakers lie, first split."""
+    row = results[name][0]
+    figure, (ax,) = new_figure(width=7.0, height=3.4)
+    different, same = (np.asarray(values) for values in row["scores"])
+    edges = np.linspace(min(different.min(), same.min()), 1.0, 41)
+    for values, label, colour in (
+        (different, "two speakers", COLOURS[1]),
+        (same, "one speaker", COLOURS[0]),
+    ):
+        ax.hist(values, edges, histtype="stepfilled", color=colour, alpha=0.35)
+        ax.hist(values, edges, histtype="step", color=colour, lw=1.6, label=label)
+    ax.axvline(row["threshold"], color=GREY, lw=1.4, ls="--")
+    ax.text(
+        row["threshold"],
+        ax.get_ylim()[1] * 0.97,
+        " threshold,\n chosen on\n validation\n speakers",
+        color=GREY,
+        fontsize=9,
+        va="top",
+    )
+    set_title(ax, "pairs of clips of unseen speakers, first split")
+    ax.set(xlabel="cosine of the two embeddings", ylabel="pairs")
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
+    return figure
+
+
+def roc(results: Results) -> Figure:
+    """Return false rejections over false acceptances, all splits together."""
+    figure, (ax,) = new_figure(width=5.6, height=4.6)
+    for colour, (name, rows) in zip(COLOURS, results.items(), strict=False):
+        accepts, rejects = error_curve(rows)
+        mean = np.mean([row["equal_error"] for row in rows])
+        ax.plot(accepts, rejects, color=colour, lw=1.8)
+        ax.plot([], [], color=colour, lw=1.8, label=f"{TITLES[name]}: {mean:.1%}")
+    ax.plot([0, 0.5], [0, 0.5], color=GREY, lw=1.0, ls=":")
+    ax.set(xlim=(0, 0.5), ylim=(0, 0.5))
+    ax.set_xlabel("two speakers, taken for one")
+    ax.set_ylabel("one speaker, taken for two")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    set_title(ax, "errors by threshold; equal error rates")
+    ax.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def error_curve(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return false acceptances and false rejections by threshold, mean over the splits.
+
+    Splits have thresholds of their own, so at each share of false acceptances the shares
+    of false rejections are averaged: float [points], twice.
+    """
+    grid = np.linspace(0, 1, 401)
+    curves = []
+    for row in rows:
+        different, same = (np.sort(values) for values in row["scores"])
+        thresholds = np.append(np.unique(np.concatenate([different, same])), np.inf)
+        accepts = 1 - np.searchsorted(different, thresholds) / len(different)
+        rejects = np.searchsorted(same, thresholds) / len(same)
+        curves.append(np.interp(grid, accepts[::-1], rejects[::-1]))
+    return grid, np.mean(curves, axis=0)
+
+
+def methods(results: Results) -> Figure:
+    """Return pair accuracy and one-shot accuracy of each method, a dot for each split."""
+    panels = {
+        "accuracy": "pairs judged rightly",
+        "one_shot_5": "1 of 5, from one clip",
+        "one_shot_20": "1 of 20, from one clip",
+    }
+    figure, axes = new_figure(1, 3, width=9.0, height=3.0, share_y=True)
+    names = list(results)
+    for ax, (key, title) in zip(axes, panels.items(), strict=True):
+        for height, (colour, name) in enumerate(zip(COLOURS, names, strict=False)):
+            values = [row[key] for row in results[name]]
+            ax.barh(height, np.mean(values), color=colour, alpha=0.35, height=0.62)
+            ax.plot(values, [height] * len(values), "o", ms=4, color=colour)
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        chance = {"accuracy": 1 / 2, "one_shot_5": 1 / 5, "one_shot_20": 1 / 20}[key]
+        ax.axvline(chance, color=GREY, ls=":", lw=1.2)
+        ax.set_xlim(0, 1)
+        set_title(ax, title)
+    axes[0].set_yticks(range(len(names)), [TITLES[name] for name in names])
+    axes[0].invert_yaxis()
+    return figure
+
+
+def table(results: Results) -> str:
+    """Return a Markdown table: mean and deviation over the splits, in percent."""
+    heads = ["method", "pairs", "equal error", "1 of 5", "1 of 20", "seconds"]
+    lines = ["| " + " | ".join(heads) + " |", "|:--" + "|--:" * 5 + "|"]
+    for name, rows in results.items():
+        cells = [TITLES[name]]
+        for key in ("accuracy", "equal_error", "one_shot_5", "one_shot_20"):
+            values = [100 * row[key] for row in rows]
+            cells.append(f"{np.mean(values):.1f} ± {np.std(values):.1f}")
+        cells.append(f"{np.mean([row['seconds'] for row in rows]):.0f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
