@@ -16,6 +16,7 @@ NUM_MELS = 40
 VOICED_DB = 30.0  # Speech: frames within this of the clip's loudest one.
 BACKGROUND_SHARE = 0.25  # The quietest frames: hardly ever speech.
 SHRINKAGES = (0.03, 0.1, 0.3)  # Of the covariance; validation speakers choose.
+SIZES = (12, 20, 30, 48)  # Of the discriminant space; they choose this too.
 # Which frames enter: the words alone, everything, or what is heard when nobody speaks.
 REGIONS = ("voiced", "all", "background")
 
@@ -72,7 +73,7 @@ def discriminant_embeddings(
         speakers: int [n].
         parts: Places of the clips of "train", "val" and "test".
         val: Of embeddings [n, size]: how good they are on validation speakers; the
-            shrinkage with the highest value is taken.
+            shrinkage and size with the highest value are taken.
 
     Returns:
         float [n, size].
@@ -85,5 +86,7 @@ def discriminant_embeddings(
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
         points = lda.fit(scaled[train], speakers[train]).transform(scaled)
         points -= points[train].mean(0)
-        candidates.append(points / np.linalg.norm(points, axis=1, keepdims=True))
+        for size in SIZES:
+            kept = points[:, :size]  # Those that separate best come first.
+            candidates.append(kept / np.linalg.norm(kept, axis=1, keepdims=True))
     return max(candidates, key=val)

@@ -23,16 +23,16 @@ TITLES = {
 }
 
 
-def all_figures(results: Results) -> dict[str, Figure]:
-    """Return all figures, by name."""
+def all_figures(results: Results, chosen: str) -> dict[str, Figure]:
+    """Return all figures, by name; the scores are those of the chosen method."""
     return {
-        "scores": scores(results),
+        "scores": scores(results, chosen),
         "roc": roc(results),
         "methods": methods(results),
     }
 
 
-def scores(results: Results, name: str = "aam") -> Figure:
+def scores(results: Results, name: str) -> Figure:
     """Return how the cosines of pairs of one and of two speakers lie, first split."""
     row = results[name][0]
     figure, (ax,) = new_figure(width=7.0, height=3.4)
@@ -74,7 +74,7 @@ def roc(results: Results) -> Figure:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     set_title(ax, "errors by threshold; equal error rates")
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc="upper right")
     return figure
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.signal import resample_poly
 
 from tfcourse import audio
 
 MEL_FLOOR_HZ = 20.0
+MAX_DENOMINATOR = 25  # Of a tempo: filters stay short.
 DB_PER_UNIT = 15.0  # About the deviation of speech: inputs are of size 1.
 
 
@@ -39,17 +41,15 @@ def tempo_variants(
     num_speakers, length = int(numbers.max()) + 1, clips.shape[1]
     varied, voices = [], []
     for place, tempo in enumerate(tempos):
-        ratio = Fraction(tempo).limit_denominator(25)
-        for clip in clips:
-            faster = audio.resample(clip, ratio.numerator, ratio.denominator)
-            row = np.zeros(length, np.float32)
-            # What is cut off a slower clip is cut off at both ends.
-            start = max(len(faster) - length, 0) // 2
-            faster = faster[start : start + length]
-            row[: len(faster)] = faster
-            varied.append(row)
+        ratio = Fraction(tempo).limit_denominator(MAX_DENOMINATOR)
+        faster = resample_poly(clips, ratio.denominator, ratio.numerator, axis=1)
+        # What is cut off slower clips is cut off at both ends.
+        start = max(faster.shape[1] - length, 0) // 2
+        faster = faster[:, start : start + length]
+        missing = length - faster.shape[1]
+        varied.append(np.pad(faster, ((0, 0), (0, missing))).astype(np.float32))
         voices.append(numbers + place * num_speakers)
-    return np.stack(varied), np.concatenate(voices)
+    return np.concatenate(varied), np.concatenate(voices)
 
 
 def log_mel_inputs(samples: Any, settings: Any, sample_rate: int) -> tf.Tensor:
@@ -59,7 +59,7 @@ def log_mel_inputs(samples: Any, settings: Any, sample_rate: int) -> tf.Tensor:
 
     Args:
         samples: float32 [batch, n].
-        settings: Has `n_fft`, `win_length`, `hop_length` and `num_mels`.
+        settings: Has `n_fft`, `win_length`, `hop_length`, `num_mels` and `range_db`.
         sample_rate: In Hz.
     """
     decibels = audio.log_mel_spectrogram(
@@ -70,6 +70,7 @@ def log_mel_inputs(samples: Any, settings: Any, sample_rate: int) -> tf.Tensor:
         hop_length=settings.hop_length,
         n_mels=settings.num_mels,
         fmin=MEL_FLOOR_HZ,
+        top_db=settings.range_db,
     )
     mean = tf.reduce_mean(decibels, axis=[1, 2], keepdims=True)
     return (decibels - mean) / DB_PER_UNIT

@@ -933,8 +933,8 @@ def both_go_through_the_one_encoder(submission):
     embeddings = [encoder(x, training=False).numpy() for x in (first, second)]
     assert np.allclose(now, np.sum(embeddings[0] * embeddings[1], 1), atol=1e-3), (
         explain(
-            "the encoder was trained further, and the twin network did not notice: it holds a "
-            "copy",
+            "the encoder was trained further, and the twin network did not notice: it has "
+            "a copy",
             expected=np.sum(embeddings[0] * embeddings[1], 1)[:3],
             received=now[:3],
         )
