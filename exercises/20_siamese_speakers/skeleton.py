@@ -28,9 +28,13 @@ class Config:
     win_length: int = 400
     hop_length: int = 200
     num_mels: int = 64
+    range_db: float = 60.0  # What lies further below a clip's maximum is lifted to it.
     tempos: tuple[float, ...] = (0.85, 0.92, 1.0, 1.08, 1.17)  # Each makes new voices.
     max_shift: int = 1600  # Samples.
-    snr_db: tuple[float, float] = (5.0, 40.0)  # Of the noise that is mixed in.
+    snr_db: tuple[float, float] = (
+        10.0,
+        60.0,
+    )  # From noisy to clean, as test clips are.
     gain_db: float = 6.0
     channels: int = 96
     embedding_size: int = 64
@@ -57,8 +61,10 @@ SMOKE = Config(
     num_mels=32,
     channels=32,
     embedding_size=32,
-    steps_per_epoch=12,
+    steps_per_epoch=20,
     epochs=5,
+    aam_margin=0.1,
+    aam_scale=15.0,
     learning_rate=5e-3,
     num_trials=400,
 )
