@@ -44,15 +44,8 @@ def scores(results: Results, name: str) -> Figure:
     ):
         ax.hist(values, edges, histtype="stepfilled", color=colour, alpha=0.35)
         ax.hist(values, edges, histtype="step", color=colour, lw=1.6, label=label)
-    ax.axvline(row["threshold"], color=GREY, lw=1.4, ls="--")
-    ax.text(
-        row["threshold"],
-        ax.get_ylim()[1] * 0.97,
-        " threshold,\n chosen on\n validation\n speakers",
-        color=GREY,
-        fontsize=9,
-        va="top",
-    )
+    label = "threshold, chosen on\nvalidation speakers"
+    ax.axvline(row["threshold"], color=GREY, lw=1.4, ls="--", label=label)
     set_title(ax, "pairs of clips of unseen speakers, first split")
     ax.set(xlabel="cosine of the two embeddings", ylabel="pairs")
     ax.legend(frameon=False, fontsize=9, loc="upper left")
