@@ -2,8 +2,8 @@
 """Twin networks that say whether two words were spoken by one person."""
 
 import dataclasses
-import functools
 import itertools
+from functools import partial
 
 import keras
 import numpy as np
@@ -60,11 +60,8 @@ SMOKE = Config(
     hop_length=320,
     num_mels=32,
     channels=32,
-    embedding_size=32,
     steps_per_epoch=18,
     epochs=5,
-    aam_margin=0.1,
-    aam_scale=15.0,
     learning_rate=5e-3,
     num_trials=400,
 )
@@ -285,37 +282,24 @@ def one_shot_accuracy(
 def main(config: Config, run: Run) -> dict[str, float]:
     """Return the metrics that exercise.toml promises."""
     losses = {
-        "contrastive": functools.partial(
-            contrastive_loss, margin=config.contrastive_margin
-        ),
-        "triplet": functools.partial(triplet_loss, margin=config.triplet_margin),
-        "aam": functools.partial(
-            aam_loss, margin=config.aam_margin, scale=config.aam_scale
-        ),
+        "contrastive": partial(contrastive_loss, margin=config.contrastive_margin),
+        "triplet": partial(triplet_loss, margin=config.triplet_margin),
+        "aam": partial(aam_loss, margin=config.aam_margin, scale=config.aam_scale),
     }
-    vary = functools.partial(
-        vary_recordings,
-        max_shift=config.max_shift,
-        snr_db=config.snr_db,
-        gain_db=config.gain_db,
-    )
+    ranges = {key: getattr(config, key) for key in ("max_shift", "snr_db", "gain_db")}
+    vary = partial(vary_recordings, **ranges)
     measures = Measures(
         make_pairs, vary, choose_threshold, equal_error_rate, one_shot_accuracy
     )
     study = SpeakerStudy(run, config, measures)
+    counts = config.num_val_speakers, config.num_test_speakers
+    sizes = config.num_mels, config.channels, config.embedding_size
     for number in range(config.num_splits):
-        parts = split_speakers(
-            study.speakers,
-            config.num_val_speakers,
-            config.num_test_speakers,
-            config.seed * config.num_splits + number,
-        )
-        split = study.split(number, parts)
+        seed = config.seed * config.num_splits + number
+        split = study.split(number, split_speakers(study.speakers, *counts, seed))
         split.measure_classical()
         for name, loss in losses.items():
-            encoder = speaker_encoder(
-                config.num_mels, config.channels, config.embedding_size
-            )
+            encoder = speaker_encoder(*sizes)
             seconds = split.train(name, encoder, loss)
             split.measure_twin(name, encoder, twin_network(encoder), seconds)
     return study.report()
