@@ -165,10 +165,16 @@ def load_recordings(
             f"source 'embedded' reads no folder; got data_dir={str(data_dir)!r}: "
             "take source='real'"
         )
+    return _embedded(spec, chosen, sample_rate)
+
+
+def _embedded(
+    spec: RecordingsSpec, part: Part, sample_rate: int | None
+) -> tuple[Recordings, RecordingsInfo]:
     from tfcourse.data.spoken_twins import embedded_clips
     from tfcourse.sound_files import resample
 
-    clips, own_rate, labels, speakers = embedded_clips(name, chosen.name)
+    clips, own_rate, labels, speakers = embedded_clips(spec.name, part.name)
     rate = sample_rate or own_rate
     names = tuple(f"{place:04d}" for place in range(len(clips)))
     found = Recordings(
@@ -181,12 +187,12 @@ def load_recordings(
         names,
     )
     people = tuple(f"voice {number}" for number in range(speakers.max() + 1))
-    twin = chosen.twin
+    twin = part.twin
     kinds = noise_kinds(twin.class_names)
     if people:
         kinds = ("speech",) * len(twin.class_names)
     return found, RecordingsInfo(
-        **_facts(spec, chosen, found),
+        **_facts(spec, part, found),
         source="embedded",
         origin=twin.origin,
         class_names=twin.class_names,
