@@ -39,6 +39,7 @@ def test_limits():
     assert audio.snr(clean, 0 * clean) == 0.0
     assert audio.snr(clean, 2 * clean) == 0.0
     assert audio.si_sdr(clean, -3 * clean) > 250
+    assert audio.si_sdr(clean, 0 * clean) == -np.inf
     with np.errstate(invalid="ignore"):
         assert audio.si_sdr(clean + 5, clean, zero_mean=True) > 250
     batch = audio.snr(noise(2, 3, 50), noise(2, 3, 50, seed=1))

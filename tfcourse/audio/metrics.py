@@ -178,5 +178,6 @@ def _energy(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _decibels(
     signal: NDArray[np.float64], noise: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore"):
-        return np.asarray(10.0 * (np.log10(signal) - np.log10(noise)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = 10.0 * (np.log10(signal) - np.log10(noise))
+    return np.where(signal == 0.0, -np.inf, ratios)  # Also where both are 0.

@@ -25,7 +25,12 @@ from tfcourse.data.folder import (
     sha256_of_file,
     verify_originals,
 )
-from tfcourse.data.recording_specs import Part, RecordingsSpec, find_recordings_spec
+from tfcourse.data.recording_specs import (
+    Part,
+    RecordingsSpec,
+    find_recordings_spec,
+    noise_kinds,
+)
 from tfcourse.data.records import DatasetStatus, PathLike, VerifiedFile
 from tfcourse.errors import UserError
 
@@ -47,9 +52,7 @@ class Recordings:
     labels: NDArray[np.int64]  # Places in the info's class_names.
     speakers: NDArray[np.int64]  # Places in the info's speaker_names; -1: nobody.
     folds: NDArray[np.int64]  # As the authors of the set cut it; 0: not cut.
-    origins: tuple[
-        str, ...
-    ]  # The recording that a clip was cut from: split noises by it.
+    origins: tuple[str, ...]  # What a clip was cut from: split noises by it.
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -98,9 +101,7 @@ class Recordings:
         """
         import numpy as np
 
-        importlib.import_module(
-            "tfcourse.runtime"
-        )  # Loads TensorFlow without its notes.
+        importlib.import_module("tfcourse.runtime")  # TensorFlow without its notes.
         import tensorflow as tf
 
         lengths = np.array([len(clip) for clip in self.clips], np.int64)
@@ -164,10 +165,16 @@ def load_recordings(
             f"source 'embedded' reads no folder; got data_dir={str(data_dir)!r}: "
             "take source='real'"
         )
+    return _embedded(spec, chosen, sample_rate)
+
+
+def _embedded(
+    spec: RecordingsSpec, part: Part, sample_rate: int | None
+) -> tuple[Recordings, RecordingsInfo]:
     from tfcourse.data.spoken_twins import embedded_clips
     from tfcourse.sound_files import resample
 
-    clips, own_rate, labels, speakers = embedded_clips(name, chosen.name)
+    clips, own_rate, labels, speakers = embedded_clips(spec.name, part.name)
     rate = sample_rate or own_rate
     names = tuple(f"{place:04d}" for place in range(len(clips)))
     found = Recordings(
@@ -180,12 +187,12 @@ def load_recordings(
         names,
     )
     people = tuple(f"voice {number}" for number in range(speakers.max() + 1))
-    twin = chosen.twin
-    from tfcourse.data.recording_specs import noise_kinds
-
-    kinds = ("speech",) * 10 if people else noise_kinds(twin.class_names)
+    twin = part.twin
+    kinds = noise_kinds(twin.class_names)
+    if people:
+        kinds = ("speech",) * len(twin.class_names)
     return found, RecordingsInfo(
-        **_facts(spec, chosen, found),
+        **_facts(spec, part, found),
         source="embedded",
         origin=twin.origin,
         class_names=twin.class_names,
