@@ -17,17 +17,26 @@ TITLES = {
     "classical_voiced": "LDA, speech",
     "classical_all": "LDA, whole clip",
     "classical_background": "LDA, background",
+    "whitened": "no network, whitened",
     "contrastive": "contrastive",
+    "contrastive_whitened": "contrastive, whitened",
     "triplet": "triplet",
+    "triplet_whitened": "triplet, whitened",
     "aam": "AAM",
+    "aam_whitened": "AAM, whitened",
 }
+# A method keeps its colour when its embeddings are whitened.
+HUES = dict(
+    zip([name for name in TITLES if "_whitened" not in name], COLOURS, strict=True)
+)
+DRAWN = ("classical_all", "whitened", "contrastive", "triplet", "aam")  # As ROC curves.
 
 
 def all_figures(results: Results, chosen: str) -> dict[str, Figure]:
     """Return all figures, by name; the scores are those of the chosen method."""
     return {
         "scores": scores(results, chosen),
-        "roc": roc(results),
+        "roc": roc({name: results[name] for name in dict.fromkeys([*DRAWN, chosen])}),
         "methods": methods(results),
     }
 
@@ -55,11 +64,12 @@ def scores(results: Results, name: str) -> Figure:
 def roc(results: Results) -> Figure:
     """Return false rejections over false acceptances, all splits together."""
     figure, (ax,) = new_figure(width=5.6, height=4.6)
-    for colour, (name, rows) in zip(COLOURS, results.items(), strict=False):
+    for name, rows in results.items():
         accepts, rejects = error_curve(rows)
         mean = np.mean([row["equal_error"] for row in rows])
-        ax.plot(accepts, rejects, color=colour, lw=1.8)
-        ax.plot([], [], color=colour, lw=1.8, label=f"{TITLES[name]}: {mean:.1%}")
+        style = {"color": _hue(name), "ls": "--" if "_whitened" in name else "-"}
+        ax.plot(accepts, rejects, lw=1.8, **style)
+        ax.plot([], [], lw=1.8, label=f"{TITLES[name]}: {mean:.1%}", **style)
     ax.plot([0, 0.5], [0, 0.5], color=GREY, lw=1.0, ls=":")
     ax.set(xlim=(0, 0.5), ylim=(0, 0.5))
     ax.set_xlabel("two speakers, taken for one")
@@ -69,6 +79,11 @@ def roc(results: Results) -> Figure:
     set_title(ax, "errors by threshold; equal error rates")
     ax.legend(frameon=False, fontsize=9, loc="upper right")
     return figure
+
+
+def _hue(name: str) -> str:
+    """Return the colour of a method."""
+    return HUES[name.removesuffix("_whitened")]
 
 
 def error_curve(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
@@ -95,11 +110,11 @@ def methods(results: Results) -> Figure:
         "one_shot_5": "1 of 5, from one clip",
         "one_shot_20": "1 of 20, from one clip",
     }
-    figure, axes = new_figure(1, 3, width=9.0, height=3.0, share_y=True)
+    figure, axes = new_figure(1, 3, width=9.0, height=3.8, share_y=True)
     names = list(results)
     for ax, (key, title) in zip(axes, panels.items(), strict=True):
-        for height, (colour, name) in enumerate(zip(COLOURS, names, strict=False)):
-            values = [row[key] for row in results[name]]
+        for height, name in enumerate(names):
+            values, colour = [row[key] for row in results[name]], _hue(name)
             ax.barh(height, np.mean(values), color=colour, alpha=0.35, height=0.62)
             ax.plot(values, [height] * len(values), "o", ms=4, color=colour)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -27,6 +27,7 @@ from tfcourse.speaker_inputs import (
     tempo_variants,
     voice_batches,
 )
+from tfcourse.speaker_whitening import whitened_encoder, whitened_points
 
 WAYS = (5, 20)
 LOSSES = ("contrastive", "triplet", "aam")
@@ -99,20 +100,21 @@ class SpeakerStudy:
                 metrics[f"{name}_{key}_deviation"] = float(np.std(values))
         seconds = [row["seconds"] for name in LOSSES for row in self.results[name]]
         metrics["train_seconds_slowest"] = max(seconds)
-        # The validation speakers choose the loss, too.
-        chosen = min(
-            LOSSES,
-            key=lambda name: np.mean(
-                [r["val_equal_error"] for r in self.results[name]]
-            ),
-        )
+        # The validation speakers choose the loss, too, and whether to whiten.
+        twins = [name for name in self.results if name.split("_")[0] in LOSSES]
+        errors = [
+            np.mean([row["val_equal_error"] for row in self.results[name]])
+            for name in twins
+        ]
+        chosen = twins[np.argmin(errors)]
         metrics |= {
             f"twin_{key}": metrics[f"{chosen}_{key}"]
             for key in ("accuracy", "equal_error", "one_shot_5", "one_shot_20")
         }
-        metrics["gain_over_classical"] = (
-            metrics["twin_accuracy"] - metrics["classical_all_accuracy"]
-        )
+        for gain, bar in (("classical", "classical_all"), ("whitening", "whitened")):
+            metrics[f"gain_over_{gain}"] = (
+                metrics["twin_accuracy"] - metrics[f"{bar}_accuracy"]
+            )
         self._project()
         for name, figure in figures.all_figures(self.results, chosen).items():
             self.run.figure(name, figure)
@@ -151,7 +153,7 @@ class Split:
             self.pairs[part] = places[np.asarray(pairs)], np.asarray(same)
 
     def measure_classical(self) -> None:
-        """Measure MFCC statistics with LDA, on each region of the clips."""
+        """Measure MFCC statistics with LDA by region, and whitened input statistics."""
         for region in REGIONS:
             embeddings = discriminant_embeddings(
                 self.study.statistics[region],
@@ -161,6 +163,11 @@ class Split:
             )
             score = functools.partial(self._cosines, embeddings=embeddings)
             self._keep(f"classical_{region}", score, embeddings, 0.0)
+        inputs = self.study.inputs
+        pooled = np.concatenate([inputs.mean(axis=1), inputs.std(axis=1)], axis=1)
+        embeddings = whitened_points(pooled, self.study.speakers, self.parts["train"])
+        score = functools.partial(self._cosines, embeddings=embeddings)
+        self._keep("whitened", score, embeddings, 0.0)
 
     def train(self, name: str, encoder: keras.Model, loss: Loss) -> float:
         """Train the encoder on the training speakers; return the seconds it took.
@@ -208,6 +215,17 @@ class Split:
             verbose=0,
         )
         return time.perf_counter() - started
+
+    def whiten(self, encoder: keras.Model) -> keras.Model:
+        """Return the encoder with a whitening for its last layer, by training speakers.
+
+        Args:
+            encoder: From spectrograms to embeddings of length 1.
+        """
+        train = self.parts["train"]
+        return whitened_encoder(
+            encoder, self.study.inputs[train], self.study.speakers[train]
+        )
 
     def measure_twin(
         self, name: str, encoder: keras.Model, twin: keras.Model, seconds: float

@@ -26,22 +26,19 @@ class Config:
     num_test_speakers: int = 18
     n_fft: int = 512  # Samples of 1/16,000 s, like those that follow.
     win_length: int = 400
-    hop_length: int = 200
+    hop_length: int = 320
     num_mels: int = 64
-    range_db: float = 60.0  # What lies further below a clip's maximum is lifted to it.
+    range_db: float = 100.0  # What lies further below a clip's maximum is lifted to it.
     tempos: tuple[float, ...] = (0.85, 0.92, 1.0, 1.08, 1.17)  # Each makes new voices.
     max_shift: int = 1600  # Samples.
-    snr_db: tuple[float, float] = (
-        10.0,
-        60.0,
-    )  # From noisy to clean, as test clips are.
+    snr_db: tuple[float, float] = (20.0, 70.0)  # From noisy to as clean as clips are.
     gain_db: float = 6.0
-    channels: int = 96
-    embedding_size: int = 64
+    channels: int = 64
+    embedding_size: int = 256
     speakers_per_batch: int = 16
     clips_per_speaker: int = 4
     steps_per_epoch: int = 25
-    epochs: int = 12
+    epochs: int = 16
     learning_rate: float = 3e-3  # At first; a cosine takes it to 0.
     weight_decay: float = 0.05  # Of AdamW.
     contrastive_margin: float = 1.0  # Distance.
@@ -57,10 +54,10 @@ SMOKE = Config(
     source="embedded",
     num_splits=1,
     tempos=(0.92, 1.0, 1.08),
-    hop_length=320,
     num_mels=32,
     channels=32,
-    steps_per_epoch=18,
+    embedding_size=128,
+    steps_per_epoch=15,
     epochs=5,
     learning_rate=5e-3,
     num_trials=400,
@@ -302,4 +299,7 @@ def main(config: Config, run: Run) -> dict[str, float]:
             encoder = speaker_encoder(*sizes)
             seconds = split.train(name, encoder, loss)
             split.measure_twin(name, encoder, twin_network(encoder), seconds)
+            encoder = split.whiten(encoder)  # In the place of its last layer.
+            twin = twin_network(encoder)
+            split.measure_twin(f"{name}_whitened", encoder, twin, seconds)
     return study.report()

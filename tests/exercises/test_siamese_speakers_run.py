@@ -4,6 +4,7 @@ import dataclasses
 import json
 import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,6 +21,11 @@ from tfcourse.speaker_inputs import (
     masked,
     tempo_variants,
     voice_batches,
+)
+from tfcourse.speaker_whitening import (
+    whitened_encoder,
+    whitened_points,
+    whitening,
 )
 
 SOLUTION = load_module(
@@ -61,7 +67,11 @@ def test_figures_curves_and_projector_are_written(small_run):
             folder = run.directory / "split_0" / name / part
             assert list(folder.glob("*tfevents*")), folder
     clouds = read_projector(run.directory)["embeddings"]
-    assert list(clouds) == ["contrastive", "triplet", "aam"]
+    assert list(clouds) == [
+        f"{loss}{end}"
+        for loss in ("contrastive", "triplet", "aam")
+        for end in ("", "_whitened")
+    ]
     assert clouds["aam"].vectors.shape == (180, 4)
     assert clouds["aam"].sprites is not None
 
@@ -81,6 +91,7 @@ def test_a_resumed_run_takes_up_what_was_measured(small_run):
         "triplet_accuracy",
         "twin_accuracy",
         "gain_over_classical",
+        "gain_over_whitening",
     }
 
 
@@ -191,3 +202,60 @@ def test_the_curve_of_errors_is_the_mean_over_splits():
     useless = {"scores": [[0.5, 0.5], [0.5, 0.5]]}
     accepts, rejects = error_curve([perfect, useless])
     np.testing.assert_allclose(rejects, (1 - accepts) / 2, atol=1e-6)
+
+
+def voices_and_words(num_speakers=40, clips=6, size=9):
+    """Return points in which words hide voices, in three directions; speakers."""
+    rng = np.random.default_rng(11)
+    speakers = np.repeat(np.arange(num_speakers), clips)
+    mixing, _ = np.linalg.qr(rng.normal(size=(size, size)))
+    words = rng.normal(size=(len(speakers), size)) * np.where(
+        np.arange(size) < 3, 6, 0.3
+    )
+    voices = rng.normal(size=(num_speakers, size))[speakers]
+    return (words + voices) @ mixing, speakers
+
+
+def test_whitened_clips_of_one_speaker_have_the_unit_covariance():
+    points, speakers = voices_and_words()
+    mean, matrix = whitening(points, speakers, 0.0)
+    whitened = (points - mean) @ matrix
+    centres = np.stack([whitened[speakers == k].mean(0) for k in range(40)])
+    residuals = whitened - centres[speakers]
+    np.testing.assert_allclose(residuals.T @ residuals / 200, np.eye(9), atol=1e-8)
+    np.testing.assert_allclose(whitened.mean(axis=0), 0, atol=1e-8)
+    _, matrix = whitening(points, speakers, 1.0)  # Only the scales are left.
+    gram = matrix.T @ np.diag(points.std(axis=0) ** 2) @ matrix
+    np.testing.assert_allclose(gram, gram[0, 0] * np.eye(9), atol=1e-6)
+
+
+def test_whitening_helps_speakers_that_it_has_not_seen():
+    points, speakers = voices_and_words()
+    train = np.flatnonzero(speakers < 30)
+    unseen = speakers >= 30
+    pairs, same = SOLUTION.make_pairs(speakers[unseen], 0)
+
+    def error(embeddings):
+        embeddings = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        first, second = embeddings[unseen][pairs.T]
+        return SOLUTION.equal_error_rate(same, np.sum(first * second, axis=1))
+
+    whitened = whitened_points(points, speakers, train)
+    np.testing.assert_allclose(np.linalg.norm(whitened, axis=1), 1)
+    assert error(whitened) < error(points - points[train].mean(axis=0)) - 0.1
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_an_encoder_whitens_like_numpy_what_enters_its_last_layer(dense):
+    rng = np.random.default_rng(13)
+    inputs = rng.normal(size=(30, 7, 5)).astype("float32")
+    speakers = np.repeat(np.arange(6), 5)
+    frames = keras.Input([None, 5])
+    hidden = keras.layers.GlobalAveragePooling1D()(frames)
+    outputs = keras.layers.Dense(2)(hidden) if dense else hidden
+    encoder = keras.Model(frames, outputs)
+    before = encoder.predict(inputs, verbose=0)
+    found = whitened_encoder(encoder, inputs, speakers).predict(inputs, verbose=0)
+    expected = whitened_points(inputs.mean(axis=1), speakers, np.arange(30))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_array_equal(encoder.predict(inputs, verbose=0), before)
