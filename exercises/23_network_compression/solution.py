@@ -46,7 +46,7 @@ class Config:
     low_rank_shares: tuple[float, ...] = (0.05, 0.1, 0.2)  # Of the weights.
     taught_copies: int = 8  # Of each image, turned, sheared and stretched,
     taught_warp: float = 0.5  # so strongly, for networks that learn from LeNet-5.
-    mlp_tune_epochs: int = 12  # Behind a low rank, over all copies,
+    mlp_tune_epochs: int = 24  # Behind a low rank, over all copies,
     cnn_tune_epochs: int = 1
     tune_learning_rate: float = 5e-3
     compare_epochs: int = 10  # and of four ways to prune.
