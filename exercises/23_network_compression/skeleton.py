@@ -75,11 +75,9 @@ SMOKE = Config(
     low_rank_shares=(0.1,),
     taught_copies=3,
     mlp_tune_epochs=1,
-    cnn_tune_epochs=1,
     compare_epochs=3,
     rival_units=(16,),
     rival_filters=(6,),
-    rival_epochs=2,
     tfmot_networks=("lenet_300_100",),
 )
 FULL = dataclasses.replace(LAB, mlp_epochs=100, cnn_epochs=60, rival_epochs=8)
