@@ -15,7 +15,12 @@ from tfcourse import compression, lenets
 from tfcourse import compression_figures as figures
 from tfcourse.compression_metrics import metrics_of
 from tfcourse.compression_study import DistillationLoss, Point, Study
-from tfcourse.low_rank_networks import LowRank, ranks_within, with_low_rank
+from tfcourse.low_rank_networks import (
+    LowRank,
+    ranks_within,
+    with_low_rank,
+    without_border,
+)
 from tfcourse.taught_images import TaughtImages, taught_images
 from tfcourse.weights.masks import PruneAtEpochs, free_weights
 from tfcourse.weights.packing import Affine, Packable, Raw, Sparse
@@ -92,9 +97,10 @@ class Comparisons:
         self._models[model.name] = copy_of(model)
         self._study.measure(model, "float32")
         prefix = PREFIXES[model.name]
+        inner = without_border(model, config.border)
         for share in config.low_rank_shares:
-            ranks = ranks_within(model, share)
-            thin = with_low_rank(model, self._low_rank_factors, ranks)
+            ranks = ranks_within(inner, share * model.count_params())
+            thin = with_low_rank(inner, self._low_rank_factors, ranks)
             name = " ".join(f"{layer}: {rank}" for layer, rank in ranks.items())
             self._study.measure(thin, "low rank", name, network=model.name)
             self._study.distil(

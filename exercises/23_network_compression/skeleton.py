@@ -44,6 +44,7 @@ class Config:
     share_epochs: int = 4  # With shared values.
     bits: tuple[int, ...] = (8, 6, 5, 4, 3, 2)  # Of uniform quantisation.
     low_rank_shares: tuple[float, ...] = (0.05, 0.1, 0.2)  # Of the weights.
+    border: int = 3  # Pixels at each edge that a thin perceptron does not see.
     taught_copies: int = 8  # Of each image, turned, sheared and stretched,
     taught_warp: float = 0.5  # so strongly, for networks that learn from LeNet-5.
     mlp_tune_epochs: int = 24  # Behind a low rank, over all copies,

@@ -44,6 +44,7 @@ class Config:
     share_epochs: int = 4  # With shared values.
     bits: tuple[int, ...] = (8, 6, 5, 4, 3, 2)  # Of uniform quantisation.
     low_rank_shares: tuple[float, ...] = (0.05, 0.1, 0.2)  # Of the weights.
+    border: int = 3  # Pixels at each edge that a thin perceptron does not see.
     taught_copies: int = 8  # Of each image, turned, sheared and stretched,
     taught_warp: float = 0.5  # so strongly, for networks that learn from LeNet-5.
     mlp_tune_epochs: int = 24  # Behind a low rank, over all copies,
@@ -210,9 +211,8 @@ def quantise(weights: Array, num_bits: int, axis: int | None = None):
     Source: Jacob et al., 2018, arXiv:1712.05877, section 2.1.
     """
     # BEGIN SOLUTION
-    others = None
-    if axis is not None:
-        others = tuple(i for i in range(weights.ndim) if i != axis % weights.ndim)
+    kept = None if axis is None else axis % weights.ndim
+    others = tuple(i for i in range(weights.ndim) if i != kept)
     low = np.minimum(weights.min(others, keepdims=True), 0).astype(np.float64)
     high = np.maximum(weights.max(others, keepdims=True), 0).astype(np.float64)
     largest = 2**num_bits - 1
