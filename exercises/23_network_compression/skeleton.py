@@ -292,10 +292,9 @@ def deep_compression(
     """
     cluster = functools.partial(cluster_weights, num_clusters=config.num_clusters)
     num_steps = round(config.ramp_share * num_epochs)
+    ramp = functools.partial(gradual_sparsity, num_steps=num_steps)
     for before, sparsity in itertools.pairwise((0.0, *sparsities)):
-        schedule = functools.partial(
-            gradual_sparsity, num_steps=num_steps, start=before, end=sparsity
-        )
+        schedule = functools.partial(ramp, start=before, end=sparsity)
         pruning = [PruneAtEpochs(model, schedule, magnitude_masks)]
         name = f"{model.name}/{sparsity:g}"
         study.train(f"{name}_pruned", model, num_epochs, callbacks=pruning)

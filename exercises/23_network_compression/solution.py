@@ -211,8 +211,9 @@ def quantise(weights: Array, num_bits: int, axis: int | None = None):
     Source: Jacob et al., 2018, arXiv:1712.05877, section 2.1.
     """
     # BEGIN SOLUTION
-    kept = None if axis is None else axis % weights.ndim
-    others = tuple(i for i in range(weights.ndim) if i != kept)
+    others = None
+    if axis is not None:
+        others = tuple(i for i in range(weights.ndim) if i != axis % weights.ndim)
     low = np.minimum(weights.min(others, keepdims=True), 0).astype(np.float64)
     high = np.maximum(weights.max(others, keepdims=True), 0).astype(np.float64)
     largest = 2**num_bits - 1
@@ -377,10 +378,9 @@ def deep_compression(
     """
     cluster = functools.partial(cluster_weights, num_clusters=config.num_clusters)
     num_steps = round(config.ramp_share * num_epochs)
+    ramp = functools.partial(gradual_sparsity, num_steps=num_steps)
     for before, sparsity in itertools.pairwise((0.0, *sparsities)):
-        schedule = functools.partial(
-            gradual_sparsity, num_steps=num_steps, start=before, end=sparsity
-        )
+        schedule = functools.partial(ramp, start=before, end=sparsity)
         pruning = [PruneAtEpochs(model, schedule, magnitude_masks)]
         name = f"{model.name}/{sparsity:g}"
         study.train(f"{name}_pruned", model, num_epochs, callbacks=pruning)
