@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfcourse import lenets
+from tfcourse.errors import UserError
 from tfcourse.low_rank_networks import ranks_within, with_low_rank, without_border
 
 
@@ -103,6 +104,12 @@ def test_a_border_that_is_empty_is_not_missed():
     )
     thin = with_low_rank(inner, svd, {"fc1": 2})
     assert thin.get_layer("fc1_left").kernel.shape == (16, 2)
+
+
+@pytest.mark.parametrize("width", [-1, 4, 99])
+def test_a_border_that_leaves_nothing_is_refused(width):
+    with pytest.raises(UserError, match=f"border={width}: .* leave some of 8 by 8"):
+        without_border(small_mlp(), width)
 
 
 def test_convolutions_see_the_border():

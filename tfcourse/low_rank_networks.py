@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
+from tfcourse.errors import UserError
+
 # float32 [inputs, units] and a rank to float32 [inputs, rank] and [rank, units].
 LowRank = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
@@ -63,7 +65,16 @@ def without_border(model: keras.Model, width: int) -> keras.Model:
     Args:
         model: A Functional model whose layers form a chain, of images [height, width].
         width: Pixels that are left out at each of the four edges.
+
+    Raises:
+        UserError: If that leaves nothing of the images.
     """
+    height_and_width = model.input_shape[1:3]
+    if not 0 <= 2 * width < min(height_and_width):
+        size = " by ".join(map(str, height_and_width))
+        raise UserError(
+            f"border={width}: choose 0 or more, and leave some of {size} pixels"
+        )
     flatten, first = model.layers[1:3]
     if not isinstance(flatten, keras.layers.Flatten) or width == 0:
         return model
