@@ -223,14 +223,16 @@ class Study:
                 raise ValueError(f"{network}, {method}: the file gives other weights")
         model.set_weights(weights)
         self.latest[network, method] = weights
-        name = re.sub(r"[^a-z0-9.]+", "_", f"{network} {method} {setting}".strip())
+        words = f"{network} {method} {setting}".strip().lower()
+        name = re.sub(r"[^a-z0-9.]+", "_", words)
         self.run.file(f"files/{name}.tfw", content)
         return self._add(model, network, method, setting, len(content))
 
     def add(self, point: Point) -> None:
         """Add a point that was measured elsewhere."""
         self.points.append(point)
-        name = re.sub(r"[^a-z0-9]+", "_", f"{point.network} {point.method}")
+        words = f"{point.network} {point.method}".lower()
+        name = re.sub(r"[^a-z0-9]+", "_", words)
         values = {"test_error_percent": 100 * (1 - point.test_accuracy)}
         # The step is the size: TensorBoard's curve is accuracy against bytes.
         self.run.scalars(f"points/{name}", values, point.num_bytes)
