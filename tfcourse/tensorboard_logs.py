@@ -188,14 +188,13 @@ def weight_tags(model: keras.Model) -> list[str]:
             kind = layer.name
         if kind.replace("_", "") != type(layer).__name__.lower():
             continue  # Somebody chose this name.
-        count = counts.setdefault(kind, 0)
-        counts[kind] += 1
+        count = counts.get(kind, 0)
+        counts[kind] = count + 1
         names.setdefault(layer.name, f"{kind}_{count}" if count else kind)
     paths = [weight.path.split("/") for weight in model.weights]
     tags = ["/".join(["weights", *(names.get(n, n) for n in path)]) for path in paths]
-    if len(set(tags)) < len(
-        tags
-    ):  # A name that was chosen looks like a number of ours.
+    # A name that somebody chose can look like a number of ours.
+    if len(set(tags)) < len(tags):
         tags = [f"weights/{weight.path}" for weight in model.weights]
     return tags
 
