@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tfcourse import lenets
-from tfcourse.low_rank_networks import ranks_within, with_low_rank
+from tfcourse.errors import UserError
+from tfcourse.low_rank_networks import ranks_within, with_low_rank, without_border
 
 
 def svd(kernel, rank):
@@ -64,9 +65,9 @@ def test_a_convolution_becomes_two_where_that_saves_weights():
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
 def test_ranks_use_up_a_share_of_the_weights(share):
     model = small_mlp()
-    ranks = ranks_within(model, share)
-    thin = with_low_rank(model, svd, ranks)
     limit = share * model.count_params()
+    ranks = ranks_within(model, limit)
+    thin = with_low_rank(model, svd, ranks)
     dearest = 64 + 10  # What one direction more costs in fc1.
     assert limit - dearest < thin.count_params() <= limit
 
@@ -77,11 +78,40 @@ def test_the_layer_with_much_to_lose_gets_the_higher_rank():
     for name, values in (("fc1", np.ones(20)), ("fc2", 0.1 ** np.arange(20))):
         u, _, v = np.linalg.svd(rng.normal(size=(20, 20)))
         model.get_layer(name).kernel.assign((u * values) @ v)
-    assert ranks_within(model, 0.6) == {"fc1": 8, "fc2": 1}
-    whole = ranks_within(model, 0.7)  # 10 directions cost as much as all of them.
+    size = model.count_params()
+    assert ranks_within(model, 0.6 * size) == {"fc1": 8, "fc2": 1}
+    whole = ranks_within(
+        model, 0.7 * size
+    )  # 10 directions cost as much as all of them.
     assert whole == {"fc1": 20, "fc2": 2}
 
 
-def test_too_small_a_share_is_refused():
-    with pytest.raises(ValueError, match=r"0\.1 of the weights are too few"):
-        ranks_within(small_mlp(), 0.1)
+def test_too_few_weights_are_refused():
+    with pytest.raises(ValueError, match="80 weights are too few"):
+        ranks_within(small_mlp(), 80)
+
+
+def test_a_border_that_is_empty_is_not_missed():
+    model = small_mlp()
+    images = np.zeros((3, 8, 8), np.float32)
+    images[:, 2:-2, 2:-2] = np.random.default_rng(3).random((3, 4, 4))
+    inner = without_border(model, 2)
+    assert model.count_params() - inner.count_params() == (64 - 16) * 10
+    np.testing.assert_allclose(inner(images), model(images), atol=1e-6)
+    drawn = images + 1
+    np.testing.assert_allclose(
+        inner(drawn), inner(np.pad(drawn[:, 2:-2, 2:-2], [(0, 0), (2, 2), (2, 2)]))
+    )
+    thin = with_low_rank(inner, svd, {"fc1": 2})
+    assert thin.get_layer("fc1_left").kernel.shape == (16, 2)
+
+
+@pytest.mark.parametrize("width", [-1, 4, 99])
+def test_a_border_that_leaves_nothing_is_refused(width):
+    with pytest.raises(UserError, match=f"border={width}: .* leave some of 8 by 8"):
+        without_border(small_mlp(), width)
+
+
+def test_convolutions_see_the_border():
+    model = lenets.lenet_5(image_shape=(16, 16), filters=(4, 12), units=30)
+    assert without_border(model, 2) is model

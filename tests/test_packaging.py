@@ -45,13 +45,16 @@ def installed(tmp_path_factory):
     run(sys.executable, "-m", "venv", environment)
     scripts = environment / ("Scripts" if os.name == "nt" else "bin")
     install = ["install", "--no-deps", "--no-index", "-q"]
-    run(scripts / "python", "-m", "pip", *install, wheel)
+    # A checkout in PYTHONPATH would pass for an installed course.
+    env = clean_environment(folder)
+    run(scripts / "python", "-m", "pip", *install, wheel, env=env)
     # The dependencies are those of the tests, so that no network is needed; a path in a
     # .pth file brings packages, but not this checkout's editable install.
     purelib = run(
         scripts / "python",
         "-c",
         "import sysconfig; print(sysconfig.get_path('purelib'))",
+        env=env,
     ).strip()
     Path(purelib, "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return scripts / "tfcourse"

@@ -18,7 +18,7 @@ from tfcourse.embedding_projector import sprite_sheet
 from tfcourse.errors import UserError
 from tfcourse.model_graphs import forward_graph
 from tfcourse.runs import Run
-from tfcourse.tensorboard_logs import histogram
+from tfcourse.tensorboard_logs import histogram, weight_tags
 
 
 def events(folder):
@@ -79,9 +79,36 @@ def test_scalars_of_training_and_validation_share_their_tags(trained):
 def test_every_weight_has_its_histograms(trained):
     found, plugins = values(trained[0] / "deep" / "train")
     for name in ("hidden/kernel", "hidden/bias", "logits/kernel", "logits/bias"):
-        assert [step for step, _ in found[name]] == [1, 2, 3]
-        assert plugins[name] == "histograms"
-    assert found["hidden/kernel"][0][1][:, 2].sum() == 8 * 3
+        assert [step for step, _ in found[f"weights/{name}"]] == [1, 2, 3]
+        assert plugins[f"weights/{name}"] == "histograms"
+    assert found["weights/hidden/kernel"][0][1][:, 2].sum() == 8 * 3
+
+
+def test_two_builds_of_one_model_have_the_same_weight_tags():
+    def built():
+        block = keras.Sequential(
+            [keras.layers.Dense(3), keras.layers.BatchNormalization()], name="block_7"
+        )
+        layers = [block, keras.layers.Dense(3), keras.layers.Dense(2, name="dense_9")]
+        return keras.Sequential([keras.Input((4,)), *layers])
+
+    built()
+    tags = weight_tags(built())
+    assert tags == weight_tags(built())
+    layers = ["block_7/dense"] * 2 + ["block_7/batch_normalization"] * 4
+    layers += ["dense_1"] * 2 + ["dense_2"] * 2
+    of_layers = [tag.removeprefix("weights/sequential/") for tag in tags]
+    assert [tag.rpartition("/")[0] for tag in of_layers] == layers
+    assert len(set(tags)) == len(tags)
+
+
+def test_a_chosen_name_that_looks_like_a_number_keeps_tags_apart():
+    class Other(keras.layers.Dense):
+        pass
+
+    layers = [Other(3, name="dense_1"), keras.layers.Dense(3), keras.layers.Dense(2)]
+    tags = weight_tags(keras.Sequential([keras.Input((4,)), *layers]))
+    assert len(set(tags)) == 6
 
 
 def test_both_graphs_are_there(trained):

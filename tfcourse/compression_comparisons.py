@@ -15,7 +15,13 @@ from tfcourse import compression, lenets
 from tfcourse import compression_figures as figures
 from tfcourse.compression_metrics import metrics_of
 from tfcourse.compression_study import DistillationLoss, Point, Study
-from tfcourse.low_rank_networks import LowRank, ranks_within, with_low_rank
+from tfcourse.low_rank_networks import (
+    LowRank,
+    ranks_within,
+    with_low_rank,
+    without_border,
+)
+from tfcourse.taught_images import TaughtImages, taught_images
 from tfcourse.weights.masks import PruneAtEpochs, free_weights
 from tfcourse.weights.packing import Affine, Packable, Raw, Sparse
 
@@ -76,7 +82,7 @@ class Comparisons:
         self._schedule = schedule
         self._loss = loss
         self._models: dict[str, keras.Model] = {}
-        self._teacher: keras.Model | None = None
+        self._taught: TaughtImages | None = None
         self._milliseconds: dict[str, dict[str, float]] = {}
 
     def run(self, model: keras.Model, config: Any, sparsity: float) -> None:
@@ -89,22 +95,21 @@ class Comparisons:
             sparsity: At which ways to prune are compared, where that is cheap.
         """
         self._models[model.name] = copy_of(model)
-        self._teacher = self._teacher or self._models[model.name]
         self._study.measure(model, "float32")
         prefix = PREFIXES[model.name]
+        inner = without_border(model, config.border)
         for share in config.low_rank_shares:
-            ranks = ranks_within(model, share)
-            thin = with_low_rank(model, self._low_rank_factors, ranks)
+            ranks = ranks_within(inner, share * model.count_params())
+            thin = with_low_rank(inner, self._low_rank_factors, ranks)
             name = " ".join(f"{layer}: {rank}" for layer, rank in ranks.items())
             self._study.measure(thin, "low rank", name, network=model.name)
-            self._study.train(
+            self._study.distil(
                 f"{model.name}/low_rank_{share:g}",
                 thin,
-                vars(config)[f"{prefix}_tune_epochs"],
+                self._taught_by(model, config),
+                self._loss_of(config),
                 learning_rate=config.tune_learning_rate,
-                warp_strength=config.tune_warp,
-                teacher=self._teacher,
-                loss=self._loss_of(config),
+                epochs=vars(config)[f"{prefix}_tune_epochs"],
             )
             self._study.measure(thin, "low rank, tuned", name, network=model.name)
         twin = copy_of(model)  # One for all files: each would trace a graph of its own.
@@ -115,6 +120,18 @@ class Comparisons:
         if prefix == "mlp":
             self._compare_pruning(model, sparsity, config)
         self._run_tfmot(model, sparsity, config)
+
+    def _taught_by(self, teacher: keras.Model, config: Any) -> TaughtImages:
+        """Return warped training images with the answers of the first teacher."""
+        if self._taught is None:
+            self._taught = taught_images(
+                *self._study.examples.train,
+                teacher,
+                num_copies=config.taught_copies,
+                strength=config.taught_warp,
+                seed=config.seed,
+            )
+        return self._taught
 
     def _loss_of(self, config: Any) -> DistillationLoss:
         """Return the loss with which a network learns from another one."""
@@ -210,17 +227,11 @@ class Comparisons:
         return rows
 
     def run_rivals(self, config: Any) -> None:
-        """Measure small networks that learn from the first, in 8 bits per weight.
-
-        Raises:
-            ValueError: If there is none yet.
-        """
-        teacher = self._teacher
-        if teacher is None:
-            raise ValueError("run() before run_rivals(): a network must teach them")
+        """Measure small networks that learn from the first, in 8 bits per weight."""
+        some = next(iter(self._models.values()))
         shapes = {
-            "image_shape": teacher.input_shape[1:],
-            "num_classes": teacher.output_shape[-1],
+            "image_shape": some.input_shape[1:],
+            "num_classes": some.output_shape[-1],
         }
         rivals = [
             ("mlp", n, lenets.mlp((n,), name="small_mlp", **shapes))
@@ -230,13 +241,13 @@ class Comparisons:
             for n in config.rival_filters
         ]
         for kind, count, model in rivals:
-            self._study.train(
+            self._study.distil(
                 f"rivals/{kind}_{count}",
                 model,
-                config.rival_epochs,
+                self._taught_by(some, config),
+                self._loss_of(config),
                 learning_rate=RIVAL_LEARNING_RATES[kind],
-                teacher=teacher,
-                loss=self._loss_of(config),
+                epochs=config.rival_epochs,
             )
             if kind == "cnn":
                 model = lenets.with_folded_norms(model)

@@ -16,8 +16,8 @@ from tfcourse import training
 from tfcourse.image_parts import load_image_parts
 from tfcourse.images import with_shifts
 from tfcourse.runs import Run
+from tfcourse.taught_images import TaughtImages
 from tfcourse.training.clock import EpochClock
-from tfcourse.warps import with_warps
 from tfcourse.weights.packing import Coder, Packable, pack, restored, unpack
 
 # From student logits, teacher logits, float32 [batch, classes], and labels, int [batch],
@@ -114,43 +114,59 @@ class Study:
         model: keras.Model,
         epochs: int,
         *,
-        learning_rate: float | None = None,
-        warp_strength: float | None = None,
-        teacher: keras.Model | None = None,
-        loss: DistillationLoss | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        """Train the model on labels, or with a teacher and a loss of both.
+        """Train the model on labels.
 
         Args:
             stage: `network/what`, unique in the run.
             model: From images to logits.
-            epochs: Over the training images, moved at random.
-            learning_rate: If it is not the study's.
-            warp_strength: If images are to be warped instead of shifted: see
-                `warps.random_warps`.
-            teacher: Whose weights stay as they are.
-            loss: Needed with a teacher.
+            epochs: Over the training images, shifted at random.
             callbacks: Others than the run's.
         """
         images, labels = self.examples.train
-        num_steps = epochs * math.ceil(len(labels) / self._batch_size)
-        rate = learning_rate or self._learning_rate
-        schedule = keras.optimizers.schedules.CosineDecay(rate, num_steps)
-        fitted = model
-        objective: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        if teacher is not None and loss is not None:
-            fitted, objective = beside(model, teacher), _split(loss)
-        if warp_strength is None:
-            moved = with_shifts(fitted, self._max_shift)
-        else:
-            moved = with_warps(fitted, warp_strength)
-        moved.compile(keras.optimizers.Adam(schedule), objective)
+        shifted = with_shifts(model, self._max_shift)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        rate = self._learning_rate
+        self._fit(stage, shifted, images, labels, loss, rate, epochs, callbacks)
+
+    def distil(
+        self,
+        stage: str,
+        model: keras.Model,
+        taught: TaughtImages,
+        loss: DistillationLoss,
+        *,
+        learning_rate: float,
+        epochs: int,
+    ) -> None:
+        """Train the model on labels and what a teacher said about each image.
+
+        Args:
+            stage: `network/what`, unique in the run.
+            model: From images to logits.
+            taught: Images and targets; all copies are one epoch.
+            loss: Of student, teacher and labels.
+            learning_rate: At first.
+            epochs: Over all copies.
+        """
+
+        def distillation(targets, logits):
+            labels = tf.cast(targets[:, 0], tf.int32)  # [batch]
+            return loss(logits, targets[:, 1:], labels)
+
+        arrays = taught.images, taught.targets
+        self._fit(stage, model, *arrays, distillation, learning_rate, epochs, ())
+
+    def _fit(self, stage, model, x, y, loss, learning_rate, epochs, callbacks) -> None:
+        num_steps = epochs * math.ceil(len(y) / self._batch_size)
+        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, num_steps)
+        model.compile(keras.optimizers.Adam(schedule), loss)
         clock = EpochClock()
         training.fit(
-            moved,
-            images,
-            labels,
+            model,
+            x,
+            y,
             batch_size=self._batch_size,
             epochs=epochs,
             seed=self._seed,
@@ -160,7 +176,7 @@ class Study:
                 *self.run.callbacks(stage, epochs=epochs, histograms=False),
             ],
         )
-        seconds = sum(moved.history.history.get("seconds", [0.0]))
+        seconds = sum(model.history.history.get("seconds", [0.0]))
         network = stage.split("/")[0]
         self.seconds[network] = self.seconds.get(network, 0.0) + seconds
 
@@ -207,14 +223,16 @@ class Study:
                 raise ValueError(f"{network}, {method}: the file gives other weights")
         model.set_weights(weights)
         self.latest[network, method] = weights
-        name = re.sub(r"[^a-z0-9.]+", "_", f"{network} {method} {setting}".strip())
+        words = f"{network} {method} {setting}".strip().lower()
+        name = re.sub(r"[^a-z0-9.]+", "_", words)
         self.run.file(f"files/{name}.tfw", content)
         return self._add(model, network, method, setting, len(content))
 
     def add(self, point: Point) -> None:
         """Add a point that was measured elsewhere."""
         self.points.append(point)
-        name = re.sub(r"[^a-z0-9]+", "_", f"{point.network} {point.method}")
+        words = f"{point.network} {point.method}".lower()
+        name = re.sub(r"[^a-z0-9]+", "_", words)
         values = {"test_error_percent": 100 * (1 - point.test_accuracy)}
         # The step is the size: TensorBoard's curve is accuracy against bytes.
         self.run.scalars(f"points/{name}", values, point.num_bytes)
@@ -245,30 +263,6 @@ class Study:
                 f"{100 * p.test_accuracy:.2f} |"
             )
         return "\n".join(lines)
-
-
-def beside(student: keras.Model, teacher: keras.Model) -> keras.Model:
-    """Return a model that gives both models' logits: float32 [batch, 2, classes].
-
-    The teacher's weights are not trained.
-    """
-    inputs = keras.Input(student.input_shape[1:])
-    frozen = keras.models.clone_model(teacher)
-    frozen.set_weights(teacher.get_weights())
-    frozen.trainable = False
-    frozen.name = f"{teacher.name}_teacher"  # It may be a copy of the student.
-    student_logits = keras.layers.Reshape((1, -1))(student(inputs))
-    teacher_logits = keras.layers.Reshape((1, -1))(frozen(inputs, training=False))
-    both = keras.layers.Concatenate(axis=1)([student_logits, teacher_logits])
-    return keras.Model(inputs, both, name=f"{student.name}_beside_teacher")
-
-
-def _split(loss: DistillationLoss):
-    def distillation(labels, both):
-        labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)  # [batch]
-        return loss(both[:, 0], both[:, 1], labels)
-
-    return distillation
 
 
 def pareto_front(points: Sequence[Point]) -> list[Point]:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
+from tfcourse.errors import UserError
+
 # float32 [inputs, units] and a rank to float32 [inputs, rank] and [rank, units].
 LowRank = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
-def ranks_within(model: keras.Model, share: float) -> dict[str, int]:
-    """Return a rank for each wide layer, such that a share of the weights is left.
+def ranks_within(model: keras.Model, num_weights: float) -> dict[str, int]:
+    """Return a rank for each wide layer, such that so many weights are left at most.
 
     All singular directions of all layers stand in one row, by squared singular value for
     each weight that it costs; from the first on they are taken as long as they fit. So a
@@ -20,7 +22,7 @@ def ranks_within(model: keras.Model, share: float) -> dict[str, int]:
 
     Args:
         model: A Functional model whose layers form a chain.
-        share: In (0, 1), of all weights, biases and the last layer's among them.
+        num_weights: Of all weights, biases and the last layer's among them.
 
     Raises:
         ValueError: If a rank of 1 in each layer is too much.
@@ -35,10 +37,10 @@ def ranks_within(model: keras.Model, share: float) -> dict[str, int]:
     }
     ranks = dict.fromkeys(matrices, 1)
     kept = sum(matrix.size for matrix in matrices.values())
-    left = share * model.count_params() - (model.count_params() - kept)
+    left = num_weights - (model.count_params() - kept)
     left -= sum(_size(matrix, 1) for matrix in matrices.values())
     if left < 0:
-        raise ValueError(f"{share:g} of the weights are too few for a rank of 1")
+        raise ValueError(f"{num_weights:,.0f} weights are too few for a rank of 1")
     worth = [
         (value**2 / sum(matrix.shape), name)
         for name, matrix in matrices.items()
@@ -51,6 +53,44 @@ def ranks_within(model: keras.Model, share: float) -> dict[str, int]:
             left -= cost
             ranks[name] += 1
     return ranks
+
+
+def without_border(model: keras.Model, width: int) -> keras.Model:
+    """Return a copy that does not see the images' edges, where nearly nothing is drawn.
+
+    The weights of pixels that are 0 do nothing. Where they are gone, the same number of
+    weights allows a higher rank. A convolution has no weights of single pixels: a model
+    that begins with one stays as it is.
+
+    Args:
+        model: A Functional model whose layers form a chain, of images [height, width].
+        width: Pixels that are left out at each of the four edges.
+
+    Raises:
+        UserError: If that leaves nothing of the images.
+    """
+    height_and_width = model.input_shape[1:3]
+    if not 0 <= 2 * width < min(height_and_width):
+        size = " by ".join(map(str, height_and_width))
+        raise UserError(
+            f"border={width}: choose 0 or more, and leave some of {size} pixels"
+        )
+    flatten, first = model.layers[1:3]
+    if not isinstance(flatten, keras.layers.Flatten) or width == 0:
+        return model
+    inputs = keras.Input(model.input_shape[1:])
+    hidden = keras.layers.Reshape((*inputs.shape[1:], 1))(inputs)
+    hidden = keras.layers.Cropping2D(width)(hidden)
+    hidden = keras.layers.Flatten()(hidden)
+    kernel = first.kernel.numpy().reshape(*inputs.shape[1:], -1)
+    weights = {layer.name: layer.get_weights() for layer in model.layers[2:]}
+    seen = kernel[width:-width, width:-width]
+    weights[first.name][0] = seen.reshape(hidden.shape[-1], -1)
+    for layer in model.layers[2:]:
+        part = layer.__class__.from_config(layer.get_config())
+        hidden = part(hidden)
+        part.set_weights(weights[layer.name])
+    return keras.Model(inputs, hidden, name=model.name)
 
 
 def _size(matrix: np.ndarray, rank: int) -> int:

@@ -22,7 +22,9 @@ LOCK_NAME = ".lock"
 
 # Where TensorBoard opens best. With more than 40 runs its older tabs (Scalars, Images,
 # Histograms, Text) show none of them; leaving the trials of studies out keeps below that.
-BOARD_VIEW = "#timeseries&regexInput=%5E(%3F!.*%2Fstudy%2F)"
+# Time Series takes the pattern from the query, the older tabs from the fragment.
+_NO_TRIALS = "%5E(%3F!.*%2Fstudy%2F)"
+BOARD_VIEW = f"?runFilter={_NO_TRIALS}#timeseries&regexInput={_NO_TRIALS}"
 
 # The descriptor of an open lock file per run folder of this process. The operating
 # system gives a lock back when its process ends, however it ends.

@@ -173,6 +173,32 @@ def plain_hparams(hparams: Mapping[str, Any]) -> dict[str, bool | float | str]:
     }
 
 
+def weight_tags(model: keras.Model) -> list[str]:
+    """Return `weights/layer/variable` for each of the model's weights.
+
+    Keras numbers the layers of all models that a process builds. Here those without a
+    name of their own are numbered within the model, so that two runs of one model have
+    the same tags.
+    """
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for layer in model._flatten_layers():
+        kind, _, number = layer.name.rpartition("_")
+        if not number.isdecimal():
+            kind = layer.name
+        if kind.replace("_", "") != type(layer).__name__.lower():
+            continue  # Somebody chose this name.
+        count = counts.get(kind, 0)
+        counts[kind] = count + 1
+        names.setdefault(layer.name, f"{kind}_{count}" if count else kind)
+    paths = [weight.path.split("/") for weight in model.weights]
+    tags = ["/".join(["weights", *(names.get(n, n) for n in path)]) for path in paths]
+    # A name that somebody chose can look like a number of ours.
+    if len(set(tags)) < len(tags):
+        tags = [f"weights/{weight.path}" for weight in model.weights]
+    return tags
+
+
 class TrainingLog(keras.callbacks.Callback):
     """Writes scalars, weight histograms and the model's graphs while `fit` runs.
 
@@ -218,8 +244,10 @@ class TrainingLog(keras.callbacks.Callback):
             )
         if self.histograms:
             with self.events.writer(f"{self.name}/train"):
-                for weight in self.model.weights:
-                    write_histogram(weight.path, weight.numpy(), step=epoch + 1)
+                for tag, weight in zip(
+                    weight_tags(self.model), self.model.weights, strict=True
+                ):
+                    write_histogram(tag, weight.numpy(), step=epoch + 1)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Close the event files."""

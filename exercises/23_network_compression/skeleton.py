@@ -44,16 +44,18 @@ class Config:
     share_epochs: int = 4  # With shared values.
     bits: tuple[int, ...] = (8, 6, 5, 4, 3, 2)  # Of uniform quantisation.
     low_rank_shares: tuple[float, ...] = (0.05, 0.1, 0.2)  # Of the weights.
-    mlp_tune_epochs: int = 40  # Behind a low rank,
-    cnn_tune_epochs: int = 10
+    border: int = 3  # Pixels at each edge that a thin perceptron does not see.
+    taught_copies: int = 8  # Of each image, turned, sheared and stretched,
+    taught_warp: float = 0.5  # so strongly, for networks that learn from LeNet-5.
+    mlp_tune_epochs: int = 24  # Behind a low rank, over all copies,
+    cnn_tune_epochs: int = 1
     tune_learning_rate: float = 5e-3
-    tune_warp: float = 0.5  # of images turned, sheared and stretched.
     compare_epochs: int = 10  # and of four ways to prune.
     temperature: float = 2.0
     hard_weight: float = 0.3  # Of the labels; the teacher has the rest.
     rival_units: tuple[int, ...] = (8, 16, 32)  # Hidden units of small dense networks.
     rival_filters: tuple[int, ...] = (4, 8, 12)  # Of small convolutional ones.
-    rival_epochs: int = 15
+    rival_epochs: int = 2  # Over all copies.
     tfmot_epochs: int = 2  # Of TensorFlow's own tools,
     tfmot_networks: tuple[str, ...] = ("lenet_300_100", "lenet_5")  # used on these.
     seed: int = 0
@@ -72,15 +74,14 @@ SMOKE = Config(
     cnn_prune_epochs=6,
     bits=(4, 2),
     low_rank_shares=(0.1,),
-    mlp_tune_epochs=2,
-    cnn_tune_epochs=2,
+    taught_copies=3,
+    mlp_tune_epochs=1,
     compare_epochs=3,
     rival_units=(16,),
     rival_filters=(6,),
-    rival_epochs=6,
     tfmot_networks=("lenet_300_100",),
 )
-FULL = dataclasses.replace(LAB, mlp_epochs=100, cnn_epochs=60, rival_epochs=60)
+FULL = dataclasses.replace(LAB, mlp_epochs=100, cnn_epochs=60, rival_epochs=8)
 
 
 # %%
@@ -291,10 +292,9 @@ def deep_compression(
     """
     cluster = functools.partial(cluster_weights, num_clusters=config.num_clusters)
     num_steps = round(config.ramp_share * num_epochs)
+    ramp = functools.partial(gradual_sparsity, num_steps=num_steps)
     for before, sparsity in itertools.pairwise((0.0, *sparsities)):
-        schedule = functools.partial(
-            gradual_sparsity, num_steps=num_steps, start=before, end=sparsity
-        )
+        schedule = functools.partial(ramp, start=before, end=sparsity)
         pruning = [PruneAtEpochs(model, schedule, magnitude_masks)]
         name = f"{model.name}/{sparsity:g}"
         study.train(f"{name}_pruned", model, num_epochs, callbacks=pruning)

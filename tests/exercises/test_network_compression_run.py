@@ -70,6 +70,8 @@ def test_every_file_can_be_decoded(finished_run):
     (smallest,) = (run.directory / "files").glob("lenet_5_all_in_sequence*.tfw")
     ratio = 4 * 431_080 / smallest.stat().st_size
     assert metrics["cnn_smallest_ratio"] == pytest.approx(ratio)
+    rivals = {path.name for path in files if path.name.startswith("rivals")}
+    assert rivals == {"rivals_small_mlp_8.tfw", "rivals_small_cnn_6.tfw"}
 
 
 def test_sparsity_and_cluster_counts_hold_in_the_file(finished_run):
