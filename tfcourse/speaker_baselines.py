@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -20,7 +19,7 @@ SIZES = (12, 20, 30, 48)  # Of the discriminant space; they choose this too.
 # Which frames enter: the words alone, everything, or what is heard when nobody speaks.
 REGIONS = ("voiced", "all", "background")
 
-Scorer = Callable[[np.ndarray, np.ndarray], float]
+Scorer = Callable[[np.ndarray], float]
 
 
 def clip_statistics(clips: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
@@ -64,7 +63,7 @@ def discriminant_embeddings(
     statistics: np.ndarray,
     speakers: np.ndarray,
     parts: Mapping[str, np.ndarray],
-    val: Any,
+    val: Scorer,
 ) -> np.ndarray:
     """Return the clips in the directions that tell training speakers apart, length 1.
 

@@ -27,7 +27,11 @@ from tfcourse.speaker_inputs import (
     tempo_variants,
     voice_batches,
 )
-from tfcourse.speaker_whitening import whitened_encoder, whitened_points
+from tfcourse.speaker_whitening import (
+    SHRINKAGES,
+    whitened_encoder,
+    whitened_points,
+)
 
 WAYS = (5, 20)
 LOSSES = ("contrastive", "triplet", "aam")
@@ -154,18 +158,21 @@ class Split:
 
     def measure_classical(self) -> None:
         """Measure MFCC statistics with LDA by region, and whitened input statistics."""
+
+        def val(points: np.ndarray) -> float:
+            return -self._equal_error("val", self._cosines("val", points))
+
         for region in REGIONS:
             embeddings = discriminant_embeddings(
-                self.study.statistics[region],
-                self.study.speakers,
-                self.parts,
-                lambda points: -self._equal_error("val", self._cosines("val", points)),
+                self.study.statistics[region], self.study.speakers, self.parts, val
             )
             score = functools.partial(self._cosines, embeddings=embeddings)
             self._keep(f"classical_{region}", score, embeddings, 0.0)
         inputs = self.study.inputs
         pooled = np.concatenate([inputs.mean(axis=1), inputs.std(axis=1)], axis=1)
-        embeddings = whitened_points(pooled, self.study.speakers, self.parts["train"])
+        fitted = self.study.speakers, self.parts["train"]
+        whitened = (whitened_points(pooled, *fitted, value) for value in SHRINKAGES)
+        embeddings = max(whitened, key=val)
         score = functools.partial(self._cosines, embeddings=embeddings)
         self._keep("whitened", score, embeddings, 0.0)
 
