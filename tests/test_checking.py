@@ -139,6 +139,20 @@ def test_points_are_for_passed_tasks_alone(sums):
     assert [task.points for task in report.tasks] == [0, 3]
 
 
+def test_no_check_runs_after_the_last_one_that_is_wanted(sums):
+    from tfcourse.submission import load_checks
+
+    checks = checking.collect(load_checks(sums))
+    wrong = types.SimpleNamespace(add=lambda a, b: a - b)
+    all_of_add = checking.run(sums, checks[:2], wrong)
+    assert [r.status for r in all_of_add.tasks[0].checks] == ["fail", "pass"]
+    first = checking.run(sums, checks, wrong, until=lambda r: r.status == "fail")
+    ((only,),) = (task.checks for task in first.tasks)
+    assert only.name == "one_and_two_make_three"
+    never = checking.run(sums, checks, wrong, until=lambda r: "twelve" in r.message)
+    assert sum(len(task.checks) for task in never.tasks) == len(checks)
+
+
 def test_a_warning_is_no_mistake():
     def warns(submission):
         warnings.warn("old", DeprecationWarning, stacklevel=1)

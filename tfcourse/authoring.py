@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import itertools
 import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tfcourse.catalog import Exercise, load_module
-from tfcourse.checking import Report, collect, run, select
+from tfcourse.checking import CheckResult, Report, collect, run, select
 from tfcourse.errors import UserError
 from tfcourse.notebook import make_notebook, parse_handout
 from tfcourse.skeleton import find_regions, make_skeleton, solution_lines
@@ -121,9 +122,22 @@ def _read(exercise: Exercise, filename: str) -> str:
 
 
 def check_text(
-    exercise: Exercise, text: str, *, task: str | None = None, seed: int = 0
+    exercise: Exercise,
+    text: str,
+    *,
+    task: str | None = None,
+    seed: int = 0,
+    until: Callable[[CheckResult], bool] | None = None,
 ) -> Report:
-    """Return the report of an exercise's checks on a text, run in this process."""
+    """Return the report of an exercise's checks on a text, run in this process.
+
+    Args:
+        exercise: Whose checks run.
+        text: Of the submission.
+        task: Only this task's checks run; None: all.
+        seed: Of all random generators, before each check.
+        until: No check runs after a result for which this is true.
+    """
     # A file of its own for each text: linecache and inspect read it.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "submission.py"
@@ -132,7 +146,7 @@ def check_text(
         submission = load_module(path, name)
         try:
             checks = select(collect(load_checks(exercise)), exercise, task)
-            return run(exercise, checks, submission, seed=seed)
+            return run(exercise, checks, submission, seed=seed, until=until)
         finally:
             del sys.modules[name]
 
@@ -240,28 +254,38 @@ def behaviour_problems(exercise: Exercise, *, seed: int = 0) -> Iterator[str]:
             continue
         # What matters of a mutant is its own task; all checks would take minutes.
         task = variant.task if variant.task in names else None
-        report = check_text(exercise, text, task=task, seed=seed)
         if variant.task:
+            # Nor the checks after the one that names the mistake.
+            caught = functools.partial(_is_caught, variant) if task else None
+            report = check_text(exercise, text, task=task, seed=seed, until=caught)
             yield from mutant_problems(variant, report)
         else:
+            report = check_text(exercise, text, seed=seed)
             yield from _all_have(f"alternative {variant.name}", report, "pass")
+
+
+def _is_caught(mutant: Variant, result: CheckResult) -> bool:
+    """Return whether a check has failed with the message that names the mistake."""
+    failed = result.status in ("fail", "error")
+    return failed and mutant.message.lower() in result.message.lower()
 
 
 def mutant_problems(mutant: Variant, report: Report) -> Iterator[str]:
     """Yield why a mutant was not caught as it should be."""
-    messages = [
-        result.message
+    failed = [
+        result
         for task in report.tasks
         if task.task == mutant.task
         for result in task.checks
         if result.status in ("fail", "error")
     ]
-    if not messages:
+    if not failed:
         yield (
             f"mutant {mutant.name} passes: no check of {mutant.task} sees that it "
             + (mutant.mistake)
         )
-    elif not any(mutant.message.lower() in message.lower() for message in messages):
+    elif not any(_is_caught(mutant, result) for result in failed):
+        messages = [result.message for result in failed]
         yield f"mutant {mutant.name}: {mutant.message!r} stands in none of {messages}"
 
 

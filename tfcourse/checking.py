@@ -224,8 +224,19 @@ def run(
     *,
     seed: int = 0,
     on_result: Callable[[Check, CheckResult], None] | None = None,
+    until: Callable[[CheckResult], bool] | None = None,
 ) -> Report:
-    """Return the report of all `checks` on a submission, run in this process."""
+    """Return the report of `checks` on a submission, run in this process.
+
+    Args:
+        exercise: What is checked.
+        checks: In the order in which they run.
+        submission: The module under test.
+        seed: Of all random generators, before each check.
+        on_result: Called with each check and its result.
+        until: No check runs after a result for which this is true; the report has none
+            of them. Without it all run.
+    """
     checks = tuple(checks)
     results = []
     for entry in checks:
@@ -233,4 +244,6 @@ def run(
         results.append(result)
         if on_result:
             on_result(entry, result)
-    return build_report(exercise, checks, results)
+        if until and until(result):
+            break
+    return build_report(exercise, checks[: len(results)], results)

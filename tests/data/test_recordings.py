@@ -214,6 +214,17 @@ def test_what_is_no_archive_is_refused(tmp_path, folder, monkeypatch):
         read_archive(spec, spec.parts[0], path, None)
 
 
+def test_verify_reads_every_part_that_an_archive_holds(tmp_path):
+    path = tmp_path / "speech_commands" / "speech_commands.tar.gz"
+    word = {"yes/0123abcd_nohash_0.wav": sound(TONE, 16_000)}
+    write_archive(path, word)  # Without background noise: words can be loaded from it.
+    assert len(data.verify("speech_commands", tmp_path)) == 1
+    noise = {"_silence_/17.wav": sound(TONE, 16_000)[:300]}
+    write_archive(path, word | noise)
+    with pytest.raises(UserError, match="17.wav"):
+        data.verify("speech_commands", tmp_path)
+
+
 def test_a_word_of_no_class_is_refused(tmp_path):
     members = {"backward/0123abcd_nohash_0.wav": sound(TONE, 16_000)}
     write_archive(tmp_path / "speech_commands" / "speech_commands.tar.gz", members)

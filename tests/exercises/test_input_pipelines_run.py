@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -12,21 +13,19 @@ from tfcourse.runs import Run
 SOLUTION = load_module(
     exercises_folder() / "03_input_pipelines" / "solution.py", "input_pipelines_run"
 )
+# Too short to keep promises: tests/test_exercises.py runs the whole smoke tier.
+QUICK = dataclasses.replace(SOLUTION.SMOKE, num_examples=210, window_seconds=0.001)
 FIGURES = ["autotune", "balance", "mixing", "orders", "speed"]
 
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
-    run = Run(tmp_path_factory.mktemp("runs") / "smoke", show_progress=False)
-    metrics = SOLUTION.main(SOLUTION.SMOKE, run)
-    run.finish(metrics, SOLUTION.SMOKE)
+    run = Run(tmp_path_factory.mktemp("runs") / "quick", show_progress=False)
+    metrics = SOLUTION.main(QUICK, run)
+    # `finish` takes away what a resumed run starts from.
+    shutil.copytree(run.directory, run.directory.with_name("unfinished"))
+    run.finish(metrics, QUICK)
     return run, metrics
-
-
-def test_the_smoke_tier_keeps_its_promises(finished_run):
-    _, metrics = finished_run
-    for promise in find_exercise(3).tiers["smoke"].promises:
-        assert promise.holds(metrics[promise.metric]), promise
 
 
 def test_every_tier_measures_what_it_promises(finished_run):
@@ -41,16 +40,16 @@ def test_the_figures_are_written(finished_run):
     assert written == FIGURES
 
 
-def test_a_resumed_run_takes_up_what_was_measured(tmp_path):
-    folder = tmp_path / "run"
-    config = dataclasses.replace(SOLUTION.SMOKE, num_examples=210, window_seconds=0.001)
-    first = SOLUTION.main(config, Run(folder, show_progress=False))
+def test_a_resumed_run_takes_up_what_was_measured(finished_run, tmp_path):
+    finished, first = finished_run
+    unfinished = finished.directory.with_name("unfinished")
+    folder = shutil.copytree(unfinished, tmp_path / "run")
     (stored,) = (folder / "resume").glob("speed/value.json")
     value = json.loads(stored.read_text(encoding="utf-8"))
     value["value"]["interleave"]["files read batch decode"] = [1.0]
     stored.write_text(json.dumps(value), encoding="utf-8")
     run = Run(folder, resume=True, show_progress=False)
-    second = SOLUTION.main(config, run)
+    second = SOLUTION.main(QUICK, run)
     assert second["interleave_speedup"] != first["interleave_speedup"]
     assert {**second, "interleave_speedup": 0} == {**first, "interleave_speedup": 0}
 

@@ -283,10 +283,13 @@ def verify_recordings(
 ) -> tuple[VerifiedFile, ...]:
     """Return the set's archive, read from end to end and found whole.
 
+    One that is not the registered original must hold the set's first part; of the others
+    what it holds is read, too.
+
     Raises:
         UserError: If it is missing, damaged or holds something else.
     """
-    from tfcourse.data.sound_archives import read_archive
+    from tfcourse.data.sound_archives import has_part, read_archive
 
     spec, root = find_recordings_spec(name), named_folder(data_dir)
     if root is not None:
@@ -294,7 +297,9 @@ def verify_recordings(
         if found.registered:
             return verify_originals(spec, found.path, progress)
     path, _ = _located(spec, root)
-    read_archive(spec, spec.parts[0], path, None)
+    first, *others = spec.parts
+    for part in (first, *(other for other in others if has_part(path, other))):
+        read_archive(spec, part, path, None)
     size, digest = path.stat().st_size, sha256_of_file(path)
     return (VerifiedFile(path, size, digest, registered=False),)
 

@@ -79,6 +79,15 @@ def read_archive(
     return clips
 
 
+def has_part(path: Path, part: Part) -> bool:
+    """Tell whether the archive holds a file that is named like the part's clips.
+
+    Raises:
+        UserError: If the archive is damaged.
+    """
+    return next(_members(path, part), None) is not None
+
+
 def _clip(
     spec: RecordingsSpec,
     part: Part,
