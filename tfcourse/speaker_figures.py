@@ -57,7 +57,7 @@ def scores(results: Results, name: str) -> Figure:
     ax.axvline(row["threshold"], color=GREY, lw=1.4, ls="--", label=label)
     set_title(ax, "pairs of clips of unseen speakers, first split")
     ax.set(xlabel="cosine of the two embeddings", ylabel="pairs")
-    ax.legend(frameon=False, fontsize=9, loc="upper left")
+    ax.legend(frameon=False, fontsize=9, loc="best")
     return figure
 
 
