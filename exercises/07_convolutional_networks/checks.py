@@ -895,10 +895,14 @@ def norm_comes_before_relu(submission):
         assert len(model.weights) == 5, explain(
             BLOCK_SHAPES, expected=5, received=len(model.weights)
         )
-        weights = with_new_weights(model, rng)
         images = rng.normal(0, 1, (4, 8, 10, 2)).astype("float32")
+        for _ in range(20):  # Until two ReLUs give something else than one.
+            weights = with_new_weights(model, rng)
+            expected = block_forward(weights, images, pool=pool).numpy()
+            twice = block_forward(weights, images, pool=pool, order="relu norm relu")
+            if not close(twice.numpy(), expected, 1e-2):
+                break
         received = np.asarray(model(images, training=False))
-        expected = block_forward(weights, images, pool=pool).numpy()
         for order, mistake in (
             (
                 "relu norm",
