@@ -185,7 +185,7 @@ class Split:
             loss: Of voices [batch] and embeddings, or cosines with centres.
         """
         study, settings = self.study, self.study.settings
-        samples, voices = self._voices()
+        samples, voices = self._voices
         train_ds = voice_batches(
             samples,
             voices,
@@ -258,7 +258,7 @@ class Split:
             self.study.shown[name] = embeddings[self.parts["test"]]
             self.study.shown_places = self.parts["test"]
 
-    @functools.cache  # noqa: B019 (three losses train on the same voices)
+    @functools.cached_property  # Three losses train on the same voices.
     def _voices(self) -> tuple[np.ndarray, np.ndarray]:
         train = self.parts["train"]
         return tempo_variants(
